@@ -1,0 +1,1 @@
+"""The use cases: who may send, and how a submit becomes the API's answer."""

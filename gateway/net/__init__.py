@@ -1,0 +1,1 @@
+"""The I/O shell on Twisted: SMPP connections, and the admin's HTTP."""

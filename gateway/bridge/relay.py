@@ -1,0 +1,207 @@
+"""A submit_sm from an ESME -> the API -> its submit_sm_resp.
+
+Each submit is answered exactly once, within its account's response_deadline, by what
+really happened: ESME_ROK only after the API accepted it. The same request appears once in
+the metrics and once in the log, with the API's code, source and detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from gateway.bridge.accounts import Account
+from gateway.bridge.translate import Translated, translate
+from gateway.errors import GatewayError
+from gateway.message.charset import Decoded
+from gateway.metrics import Metrics
+from gateway.omnichannel.client import OmnichannelClient
+from gateway.omnichannel.outcome import ALARMING, NO_ERROR, Outcome, Verdict
+from gateway.smpp.constants import CommandStatus, InterfaceVersion, Tag, name_of
+from gateway.smpp.pdu import SubmitSm, SubmitSmResp, Tlv
+from gateway.smpp.versions import message_id_for, status_for
+
+Answer = Callable[[SubmitSmResp], None]
+
+_DETAIL_OCTETS: Final = 255  # additional_status_info_text, with its NUL 256
+
+
+class Throttled(GatewayError):
+    """The account is above its rate."""
+
+    command_status = CommandStatus.ESME_RTHROTTLED
+    temporary = True
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The bound session that a submit comes from."""
+
+    session_id: str
+    account: Account
+    interface_version: InterfaceVersion
+
+
+@dataclass(frozen=True, slots=True)
+class _Journey:
+    """One submit under way."""
+
+    submit: SubmitSm
+    origin: Origin
+    answer: Answer
+    started: float
+    translated: Translated | None = None
+
+
+class Relay:
+    """Relays submits; see the head of the module. `clock` is the reactor."""
+
+    def __init__(
+        self,
+        api: OmnichannelClient,
+        clock: IReactorTime,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        *,
+        log_messages: bool = True,
+    ) -> None:
+        self._api = api
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._log_messages = log_messages
+
+    def submit(self, submit: SubmitSm, origin: Origin, answer: Answer) -> None:
+        """Relay one message; `answer` is called once, perhaps before this returns."""
+        started = self._clock.seconds()
+        account = origin.account
+        self._metrics.submits_in_flight.inc()
+        try:
+            if not account.throttle.allows(started):
+                self._metrics.throttled(self._metrics.account(account.system_id), "account").inc()
+                raise Throttled(f"above the account's throttle of {account.settings.throttle:g}/s")
+            translated = translate(submit, account.writing, datetime.now(UTC))
+        except GatewayError as refusal:
+            self._refused(_Journey(submit, origin, answer, started), refusal)
+            return
+        except Exception:  # noqa: BLE001  the edge of a request: one message harms no other
+            failure = Failure()
+            self._failed(failure, _Journey(submit, origin, answer, started))
+            return
+        self._count_oddities(translated.decoded)
+        journey = _Journey(submit, origin, answer, started, translated)
+        sent = self._api.send(
+            translated.request, account.credentials, account.settings.response_deadline
+        )
+        sent.addCallbacks(self._judged, self._failed, (journey,), {}, (journey,))
+        sent.addErrback(lambda failure: self._log.critical("answer_failed", failure=failure))
+
+    def _count_oddities(self, decoded: Decoded) -> None:
+        for flag in decoded.flags:
+            self._metrics.text_flags(flag).inc()
+        if decoded.errors:
+            self._metrics.text_flags("undecodable").inc()
+        if decoded.message_class is not None:
+            self._metrics.text_flags("message_class").inc()
+
+    def _judged(self, outcome: Outcome, journey: _Journey) -> None:
+        """The API has answered, or certainly will not."""
+        submit = journey.submit
+        tlvs: tuple[Tlv, ...] = ()
+        if outcome.verdict is not Verdict.ACCEPTED:
+            if journey.origin.account.settings.error_detail_tlv and outcome.error.detail:
+                text = outcome.error.detail.encode("ascii", "replace")[:_DETAIL_OCTETS]
+                tlvs = (Tlv(Tag.additional_status_info_text, text + b"\0"),)
+            if outcome.verdict is Verdict.THROTTLED:
+                label = self._metrics.account(journey.origin.account.system_id)
+                self._metrics.throttled(label, "api").inc()
+        response = SubmitSmResp(
+            submit.sequence_number, outcome.command_status, outcome.message_id or None, tlvs
+        )
+        self._finish(journey, response, outcome)
+
+    def _refused(self, journey: _Journey, refusal: GatewayError) -> None:
+        """The gateway itself refuses; the API was not asked."""
+        response = SubmitSmResp(journey.submit.sequence_number, refusal.command_status)
+        self._finish(journey, response, None, detail=refusal.detail, **refusal.fields)
+
+    def _failed(self, failure: Failure, journey: _Journey) -> None:
+        """A fault of ours: the edge of the request, where it is logged and answered."""
+        self._log.error(
+            "relay_failed",
+            failure=failure.getTraceback(),
+            session_id=journey.origin.session_id,
+        )
+        response = SubmitSmResp(journey.submit.sequence_number, CommandStatus.ESME_RSYSERR)
+        self._finish(journey, response, None, detail="internal error")
+
+    def _finish(
+        self, journey: _Journey, response: SubmitSmResp, outcome: Outcome | None, **fields: object
+    ) -> None:
+        """Answer, count, and say it in one line."""
+        version = journey.origin.interface_version
+        status = status_for(version, response.command_status)
+        account = journey.origin.account
+        seconds = self._clock.seconds() - journey.started
+        metrics = self._metrics
+        journey.answer(response)
+        metrics.submits_in_flight.dec()
+        metrics.submit_duration.observe(seconds)
+        status_name = name_of(CommandStatus, status)
+        metrics.submits(metrics.account(account.system_id), status_name).inc()
+        accepted = response.command_status == CommandStatus.ESME_ROK
+        if accepted and not self._log_messages:
+            return
+        if response.message_id:
+            fields["message_id"] = response.message_id
+            if version is InterfaceVersion.V33:
+                fields["short_message_id"] = message_id_for(version, response.message_id)
+        if outcome is not None:
+            fields |= _api_fields(outcome)
+        if journey.translated is not None:
+            fields |= _text_fields(journey.translated)
+        log = self._log.info if accepted else self._log.warning
+        if outcome is not None and outcome.verdict in ALARMING:
+            log = self._log.error
+        log(
+            "message_relayed" if accepted else "message_refused",
+            session_id=journey.origin.session_id,
+            system_id=account.system_id,
+            sequence_number=journey.submit.sequence_number,
+            command_status=status_name,
+            source=journey.submit.source.addr,
+            destination=journey.submit.destination.addr,
+            seconds=round(seconds, 4),
+            **fields,
+        )
+
+
+def _api_fields(outcome: Outcome) -> dict[str, object]:
+    """What the API said, as far as it says more than "accepted"."""
+    if outcome.verdict is Verdict.ACCEPTED:
+        return {"outcome": "accepted"}
+    fields: dict[str, object] = {"outcome": outcome.verdict.value}
+    if outcome.http_status:
+        fields["http_status"] = outcome.http_status
+    if outcome.error is not NO_ERROR:
+        error = outcome.error
+        found = {"code": error.code, "api_source": error.source, "detail": error.detail}
+        fields |= {name: value for name, value in found.items() if value}
+    return fields
+
+
+def _text_fields(translated: Translated) -> dict[str, object]:
+    """How the text was read: its alphabet and length, and what was odd about it."""
+    decoded = translated.decoded
+    fields: dict[str, object] = {"charset": decoded.charset, "characters": len(decoded.text)}
+    if decoded.errors:
+        fields["decode_errors"] = decoded.errors
+    if decoded.flags:
+        fields["flags"] = list(decoded.flags)
+    return fields

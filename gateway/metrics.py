@@ -1,0 +1,95 @@
+"""Every metric, declared once. Base units; labels never hold numbers, ids or texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+from gateway import __version__
+
+# 5 ms to 30 s: from a loopback upstream to the longest sensible response deadline.
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+# The label of a system_id that no account has: a stranger's word never becomes a label.
+UNKNOWN: Final = "unknown"
+
+
+class Metrics:
+    """The gateway's metrics in a registry of its own.
+
+    Labelled ones are functions of their label values that return the child: looking it up
+    in prometheus_client costs more than counting, so children are kept. Labels come from
+    closed sets (names of the protocol, configured accounts), so they stay few.
+    """
+
+    def __init__(self, *, name_accounts: bool = True) -> None:
+        """`name_accounts` False puts "-" for every system_id."""
+        self.registry = registry = CollectorRegistry()
+        self._name_accounts = name_accounts
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+
+        def counter(name: str, documentation: str, *labels: str) -> Callable[..., Counter]:
+            return cache(Counter(f"smppgw_{name}", documentation, labels, registry=registry).labels)
+
+        def gauge(name: str, documentation: str) -> Gauge:
+            return Gauge(f"smppgw_{name}", documentation, registry=registry)
+
+        def histogram(
+            name: str, documentation: str, buckets: tuple[float, ...] = SECONDS
+        ) -> Histogram:
+            return Histogram(f"smppgw_{name}", documentation, buckets=buckets, registry=registry)
+
+        build = Gauge("smppgw_build_info", "The version that runs.", ["version"], registry=registry)
+        build.labels(__version__).set(1)
+
+        self.sessions = cache(
+            Gauge(
+                "smppgw_sessions", "Bound SMPP sessions.", ["bind_type"], registry=registry
+            ).labels
+        )
+        self.connections = gauge("connections", "Open SMPP connections, bound or not.")
+        self.binds = counter(
+            "binds_total", "Bind requests answered.", "bind_type", "command_status"
+        )
+        self.pdus = counter("pdus_total", "PDUs, by direction.", "direction", "command_id")
+        self.pdu_errors = counter(
+            "pdu_errors_total", "Irregular PDUs and sessions, by reason.", "reason"
+        )
+        self.submits = counter(
+            "submits_total", "submit_sm answered.", "system_id", "command_status"
+        )
+        self.submit_duration = histogram(
+            "submit_duration_seconds", "From submit_sm to its response."
+        )
+        self.submits_in_flight = gauge("submits_in_flight", "submit_sm not answered yet.")
+        self.throttled = counter(
+            "throttled_total", "submit_sm answered ESME_RTHROTTLED.", "system_id", "limit"
+        )
+        self.text_flags = counter(
+            "text_flags_total",
+            "Messages whose octets did not decode cleanly, or lost what the API cannot carry.",
+            "flag",
+        )
+        self.api_requests = counter("api_requests_total", "Requests to the API.", "outcome")
+        self.api_request_duration = histogram(
+            "api_request_duration_seconds", "From the request to the API's answer."
+        )
+        self.reactor_lag = histogram(
+            "reactor_lag_seconds", "How late the event loop's clock ticks.", LAG_SECONDS
+        )
+
+    def account(self, system_id: str) -> str:
+        """The label value for a configured account."""
+        return system_id if self._name_accounts else "-"

@@ -1,0 +1,83 @@
+"""The admin listener: metrics and health. Private: it asks for no password."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+_PLAIN: Final = b"text/plain; charset=utf-8"
+_INDEX: Final = b"""\
+/metrics  for Prometheus
+/livez    200 while the event loop turns
+/readyz   200 while binds are accepted
+"""
+
+
+class _Text(Resource):
+    """A page that says one thing."""
+
+    isLeaf = True
+
+    def __init__(self, say: Callable[[], tuple[int, bytes]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._say = say
+
+    def render_GET(self, request: Request) -> bytes:
+        status, text = self._say()
+        request.setResponseCode(status)
+        request.setHeader(b"content-type", _PLAIN)
+        request.setHeader(b"cache-control", b"no-store")
+        return text
+
+
+class _Metrics(Resource):
+    """The exposition, in the format that the scraper asks for."""
+
+    isLeaf = True
+
+    def __init__(self, registry: CollectorRegistry, refresh: Callable[[], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._registry = registry
+        self._refresh = refresh
+
+    def render_GET(self, request: Request) -> bytes:
+        self._refresh()
+        encode, content_type = choose_encoder(request.getHeader("accept") or "")
+        request.setHeader(b"content-type", content_type.encode("ascii"))
+        return encode(self._registry)
+
+
+class _AdminSite(Site):
+    """Without an access log: a scrape every few seconds would drown everything else."""
+
+    noisy = False
+
+    def log(self, request: object) -> None:
+        """Nothing."""
+
+
+def admin_site(
+    registry: CollectorRegistry, not_ready: Callable[[], str], refresh: Callable[[], None]
+) -> Site:
+    """The site of the admin listener.
+
+    `not_ready` says in a few words why no binds are accepted, "" while they are. An API
+    that cannot be reached is no such reason: every node would leave the balancer at once
+    and every ESME rebind. `refresh` is called before each exposition.
+    """
+
+    def readyz() -> tuple[int, bytes]:
+        reason = not_ready()
+        return (503, f"{reason}\n".encode()) if reason else (200, b"ready\n")
+
+    root = Resource()
+    root.putChild(b"", _Text(lambda: (200, _INDEX)))
+    root.putChild(b"metrics", _Metrics(registry, refresh))
+    root.putChild(b"livez", _Text(lambda: (200, b"alive\n")))
+    root.putChild(b"readyz", _Text(readyz))
+    return _AdminSite(root)  # type: ignore[no-untyped-call]

@@ -1,0 +1,293 @@
+"""SMPP connections: octets in and out around a `Session`, whose effects run here.
+
+One `SmppConnection` a client, one `SmppServer` for the listener and what all connections
+share. All timers of all sessions hang on one beat a second of the server.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from structlog.typing import FilteringBoundLogger
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.python.failure import Failure
+
+from gateway.bridge.accounts import BIND_TYPES, Account, BindPenalties, BindRefused
+from gateway.bridge.relay import Answer, Origin
+from gateway.metrics import UNKNOWN, Metrics
+from gateway.smpp import effects as e
+from gateway.smpp.codec import encode
+from gateway.smpp.constants import CommandId, CommandStatus, name_of
+from gateway.smpp.pdu import Bind, SubmitSm, SubmitSmResp
+from gateway.smpp.session import Session, SessionLimits
+
+_BEAT: Final = 0.5  # seconds; how late a timer may be
+_DETAIL_CHARACTERS: Final = 200  # of what a stranger made us log
+
+
+class Doorkeeper(Protocol):
+    """Who decides about binds: `bridge.accounts.Accounts`."""
+
+    def authenticate(self, bind: Bind, peer: str) -> Deferred[Account]: ...
+
+    def knows(self, system_id: str) -> bool: ...
+
+
+class Relays(Protocol):
+    """Who relays messages: `bridge.relay.Relay`."""
+
+    def submit(self, submit: SubmitSm, origin: Origin, answer: Answer) -> None: ...
+
+
+class SmppConnection(TwistedProtocol):
+    """One client's connection."""
+
+    transport: Any  # a TCP or TLS transport: ITCPTransport, IPushProducer
+
+    def __init__(self, server: SmppServer, session_id: str) -> None:
+        self.server = server
+        self.session = Session(server.limits, server.system_id, server.clock.seconds())
+        self.account: Account | None = None
+        self.log = server.log.bind(session_id=session_id)
+        self._session_id = session_id
+        self._origin: Origin | None = None
+        self._peer = ""
+        self._bind_type = ""
+        self._close_reason = ""
+        self._run: Final[dict[type[e.Effect], Callable[..., None]]] = {
+            e.Authenticate: self._authenticate,
+            e.Submit: self._submit,
+            e.PauseReading: lambda _: self.transport.pauseProducing(),
+            e.ResumeReading: lambda _: self.transport.resumeProducing(),
+            e.Flag: self._flag,
+            e.Close: self._close,
+        }
+
+    # Twisted's side.
+
+    def connectionMade(self) -> None:
+        self.transport.setTcpNoDelay(True)
+        self.transport.setTcpKeepAlive(True)
+        self._peer = self.transport.getPeer().host
+        self.server.connections.add(self)
+        self.server.metrics.connections.inc()
+        # Load balancers connect and leave all day long: not worth more than debug.
+        self.log.debug("connected", peer=self._peer)
+
+    def dataReceived(self, data: bytes) -> None:
+        self.run(self.session.octets_received(data, self.server.clock.seconds()))
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        self.session.connection_lost()
+        self.count_received()
+        self.server.connections.discard(self)
+        self.server.metrics.connections.dec()
+        if self.account is None:
+            self.log.debug("disconnected", peer=self._peer)
+        else:
+            self.account.release()
+            self.server.metrics.sessions(self._bind_type).dec()
+            self.log.info(
+                "session_ended",
+                system_id=self.account.system_id,
+                peer=self._peer,
+                reason=self._close_reason or "closed by the ESME without unbind",
+                unanswered=self.session.in_flight,
+            )
+        self.server.connection_gone()
+
+    # The session's side.
+
+    def run(self, effects: list[e.Effect]) -> None:
+        """Carry out effects in order; what they send leaves in one write."""
+        octets: list[bytes] = []
+        for effect in effects:
+            if type(effect) is e.Send:
+                octets.append(encode(effect.pdu))
+                self.server.sent(effect.pdu.command_id)
+            else:
+                if octets:
+                    self.transport.write(b"".join(octets))
+                    octets.clear()
+                self._run[type(effect)](effect)
+        if octets:
+            self.transport.write(octets[0] if len(octets) == 1 else b"".join(octets))
+
+    def count_received(self) -> None:
+        """Hand on what the session has counted since the last time."""
+        for command_id, count in self.session.received.items():
+            self.server.metrics.pdus("in", command_id.name).inc(count)
+        self.session.received.clear()
+
+    def _submit(self, effect: e.Submit) -> None:
+        assert self._origin is not None  # noqa: S101  only bound sessions submit
+        self.server.relay.submit(effect.pdu, self._origin, self._answer)
+
+    def _answer(self, response: SubmitSmResp) -> None:
+        self.run(self.session.respond(response, self.server.clock.seconds()))
+
+    def _flag(self, effect: e.Flag) -> None:
+        self.server.metrics.pdu_errors(effect.reason).inc()
+        detail = effect.detail[:_DETAIL_CHARACTERS]
+        self.log.info("irregular", reason=effect.reason, detail=detail, peer=self._peer)
+
+    def _close(self, effect: e.Close) -> None:
+        self._close_reason = effect.reason
+        if self.account is None:
+            self.log.info("connection_closed", peer=self._peer, reason=effect.reason)
+        self.transport.loseConnection()
+
+    # Binding.
+
+    def _authenticate(self, effect: e.Authenticate) -> None:
+        asked = Deferred.fromCoroutine(self._bind(effect.bind))
+        asked.addErrback(self._bind_failed, effect.bind)
+
+    async def _bind(self, bind: Bind) -> None:
+        try:
+            account = await self.server.doorkeeper.authenticate(bind, self._peer)
+        except BindRefused as refusal:
+            await self._refuse(bind, refusal)
+        else:
+            self._welcome(bind, account)
+
+    def _welcome(self, bind: Bind, account: Account) -> None:
+        server = self.server
+        if self not in server.connections:  # gone while the password was checked
+            account.release()
+            return
+        self.account = account
+        self._bind_type = BIND_TYPES[bind.command_id]
+        self._origin = Origin(self._session_id, account, self.session.interface_version)
+        server.penalties.passed(self._peer)
+        server.metrics.sessions(self._bind_type).inc()
+        server.metrics.binds(self._bind_type, "ESME_ROK").inc()
+        self.log.info(
+            "bound",
+            system_id=account.system_id,
+            bind_type=self._bind_type,
+            peer=self._peer,
+            interface_version=f"0x{bind.interface_version:02x}",
+            system_type=bind.system_type,
+        )
+        settings = account.settings
+        self.run(
+            self.session.bind_accepted(
+                bind,
+                server.clock.seconds(),
+                window=settings.window,
+                throttle_when_full=settings.window_full == "throttle",
+            )
+        )
+
+    async def _refuse(self, bind: Bind, refusal: BindRefused) -> None:
+        server = self.server
+        status = name_of(CommandStatus, refusal.command_status)
+        server.metrics.binds(BIND_TYPES[bind.command_id], status).inc()
+        known = server.doorkeeper.knows(bind.system_id)
+        self.log.warning(
+            "bind_refused",
+            # A stranger's word may be a password typed into the wrong field.
+            system_id=bind.system_id if known else UNKNOWN,
+            bind_type=BIND_TYPES[bind.command_id],
+            peer=self._peer,
+            command_status=status,
+            detail=refusal.detail,
+        )
+        pause = server.penalties.failed(self._peer, server.clock.seconds())
+        if pause:
+            await deferLater(server.clock, pause)
+        self.run(self.session.bind_refused(bind, refusal.command_status))
+
+    def _bind_failed(self, failure: Failure, bind: Bind) -> None:
+        """A fault of ours: the edge of the session, where it is logged and answered."""
+        self.log.error("bind_failed", failure=failure.getTraceback())
+        self.run(self.session.bind_refused(bind, CommandStatus.ESME_RSYSERR))
+
+
+class SmppServer(Factory):
+    """What all connections share, and the way to end them all."""
+
+    noisy = False
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        limits: SessionLimits,
+        system_id: str,
+        doorkeeper: Doorkeeper,
+        relay: Relays,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.clock = clock
+        self.limits = limits
+        self.system_id = system_id
+        self.doorkeeper = doorkeeper
+        self.relay = relay
+        self.metrics = metrics
+        self.log = log
+        self.penalties = BindPenalties()
+        self.connections: set[SmppConnection] = set()
+        self._session_ids = itertools.count(1)
+        self._beat = LoopingCall(self._tick)
+        self._beat.clock = clock
+        self._all_gone: Deferred[None] | None = None
+
+    def buildProtocol(self, addr: IAddress | None) -> SmppConnection:
+        return SmppConnection(self, f"s{next(self._session_ids)}")
+
+    def doStart(self) -> None:
+        super().doStart()  # type: ignore[no-untyped-call]
+        self._beat.start(_BEAT, now=False)
+
+    def doStop(self) -> None:
+        super().doStop()  # type: ignore[no-untyped-call]
+        if self._beat.running and not self.connections:
+            self._beat.stop()
+
+    def sent(self, command_id: CommandId) -> None:
+        """Count a PDU that leaves."""
+        self.metrics.pdus("out", command_id.name).inc()
+
+    def count_received(self) -> None:
+        """Bring the metrics up to date with what the sessions counted."""
+        for connection in self.connections:
+            connection.count_received()
+
+    def _tick(self) -> None:
+        now = self.clock.seconds()
+        for connection in tuple(self.connections):
+            effects = connection.session.tick(now)
+            if effects:
+                connection.run(effects)
+
+    def shut_down(self) -> Deferred[None]:
+        """Let every session finish and unbind; fires when the last connection is gone."""
+        self._all_gone = Deferred()
+        now = self.clock.seconds()
+        for connection in tuple(self.connections):
+            connection.run(connection.session.shut_down(now))
+        gone = self._all_gone
+        self.connection_gone()
+        return gone
+
+    def abort(self) -> None:
+        """Drop what is left, without ceremony."""
+        for connection in tuple(self.connections):
+            connection.transport.abortConnection()
+
+    def connection_gone(self) -> None:
+        """A connection has ended; the last one ends a shutdown."""
+        if self._all_gone is None or self.connections:
+            return
+        gone, self._all_gone = self._all_gone, None
+        if self._beat.running:
+            self._beat.stop()
+        gone.callback(None)

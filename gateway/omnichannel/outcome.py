@@ -1,0 +1,166 @@
+"""What the API's answer means for the ESME: two tables, and the one function that reads them.
+
+API document section 6. The HTTP status decides first, because the documentation itself
+swaps codes 104 and 105 in one place; within a 400 the field at fault decides; `code` only
+where neither says enough. Every row can be overridden in the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple
+
+from gateway.omnichannel.payload import ApiError, read_accepted, read_errors
+from gateway.smpp.constants import CommandStatus
+
+_S = CommandStatus
+
+
+class Verdict(Enum):
+    """The kinds of answers; the value is the metric's label and the log's word."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"  # this message is at fault
+    THROTTLED = "throttled"  # 429: not accepted, may be tried later
+    UNAUTHORIZED = "unauthorized"  # our credentials or address: alarm
+    MISCONFIGURED = "misconfigured"  # our URL or method: alarm
+    SERVER_ERROR = "server_error"  # the API says it failed
+    UNREACHABLE = "unreachable"  # certainly not sent
+    UNKNOWN = "unknown"  # may have been accepted: never repeated
+
+
+ALARMING: Final = frozenset({Verdict.UNAUTHORIZED, Verdict.MISCONFIGURED})
+
+
+class Row(NamedTuple):
+    """What one kind of answer becomes."""
+
+    verdict: Verdict
+    command_status: CommandStatus
+
+
+# By HTTP status; the hundreds are what is left over. 2xx is read by its body instead.
+BY_STATUS: Final[dict[int, Row]] = {
+    300: Row(Verdict.MISCONFIGURED, _S.ESME_RSYSERR),  # never followed
+    400: Row(Verdict.REFUSED, _S.ESME_RSUBMITFAIL),  # all 4xx
+    401: Row(Verdict.UNAUTHORIZED, _S.ESME_RSYSERR),
+    403: Row(Verdict.UNAUTHORIZED, _S.ESME_RSYSERR),
+    404: Row(Verdict.MISCONFIGURED, _S.ESME_RSYSERR),
+    405: Row(Verdict.MISCONFIGURED, _S.ESME_RSYSERR),
+    407: Row(Verdict.UNAUTHORIZED, _S.ESME_RSYSERR),  # a proxy wants credentials
+    408: Row(Verdict.SERVER_ERROR, _S.ESME_RSYSERR),
+    413: Row(Verdict.REFUSED, _S.ESME_RINVMSGLEN),
+    415: Row(Verdict.MISCONFIGURED, _S.ESME_RSYSERR),
+    429: Row(Verdict.THROTTLED, _S.ESME_RTHROTTLED),
+    500: Row(Verdict.SERVER_ERROR, _S.ESME_RSYSERR),  # all 5xx
+}
+
+# A 400 by the field at fault, the last part of `source`.
+BY_FIELD: Final[dict[str, CommandStatus]] = {
+    "sender": _S.ESME_RINVSRCADR,
+    "to": _S.ESME_RINVDSTADR,
+    "text": _S.ESME_RINVMSGLEN,
+    "time_to_send": _S.ESME_RINVSCHED,
+    "validity": _S.ESME_RINVEXPIRY,
+    "ttl": _S.ESME_RINVEXPIRY,
+}
+
+NO_ERROR: Final = ApiError()
+UNREACHABLE: Final = Row(Verdict.UNREACHABLE, _S.ESME_RSYSERR)
+UNKNOWN: Final = Row(Verdict.UNKNOWN, _S.ESME_RSYSERR)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The judgement of one exchange. `message_id` is set when the verdict is ACCEPTED."""
+
+    verdict: Verdict
+    command_status: CommandStatus
+    message_id: str = ""
+    http_status: int = 0  # 0: there was no answer
+    error: ApiError = NO_ERROR
+
+
+class Override(NamedTuple):
+    """One configured exception; all that is given must match."""
+
+    status: int  # 0 = any; 400 and 500 alone stand for their hundred
+    code: str
+    field: str
+    verdict: str
+    command_status: CommandStatus
+
+    @property
+    def precision(self) -> int:
+        return sum(map(bool, self[:4]))
+
+
+def read_overrides(table: Mapping[str, str]) -> tuple[Override, ...]:
+    """The overrides of a configuration, the most precise first.
+
+    Keys are words separated by spaces: an HTTP status ("429", "5xx"), an API code ("105"),
+    a field in brackets ("[sender]") or a verdict ("unknown"); values are names of
+    `CommandStatus`. Raises ValueError that names what cannot be read.
+    """
+    overrides = []
+    for key, name in table.items():
+        status, code, field, verdict = 0, "", "", ""
+        for word in key.split():
+            if word.startswith("[") and word.endswith("]"):
+                field = word[1:-1]
+            elif word in {kind.value for kind in Verdict} - {"accepted"}:
+                verdict = word
+            elif word.isdecimal() and 100 < int(word) < 200:
+                code = word
+            elif len(word) == 3 and word[0] in "345" and (word[1:] == "xx" or word.isdecimal()):
+                status = int(word[0] if word[1:] == "xx" else word)
+            else:
+                raise ValueError(
+                    f"{key!r}: {word!r} is neither an HTTP status (429, 5xx), an API code (105), "
+                    f"a field ([sender]) nor an outcome (unknown)"
+                )
+        if name not in CommandStatus.__members__ or name == "ESME_ROK":
+            raise ValueError(f"{key!r}: {name!r} is not a command_status that can refuse")
+        overrides.append(Override(status, code, field, verdict, CommandStatus[name]))
+    return tuple(sorted(overrides, key=lambda override: -override.precision))
+
+
+def judge(status: int, body: bytes, overrides: tuple[Override, ...] = ()) -> Outcome:
+    """What a complete HTTP answer means."""
+    if 200 <= status < 300:
+        accepted = read_accepted(body)
+        if accepted is not None:
+            return Outcome(Verdict.ACCEPTED, _S.ESME_ROK, accepted.omnimessage_id, status)
+        # It may well have been accepted, but there is no id to answer with.
+        return _overridden(
+            UNKNOWN, status, ApiError(detail="2xx without omnimessage_id"), overrides
+        )
+    errors = read_errors(body)
+    row = BY_STATUS.get(status) or BY_STATUS.get(status // 100 * 100, UNKNOWN)
+    error = errors[0] if errors else NO_ERROR
+    if status == 400:
+        # Several errors in one answer: the first that names a field of the message speaks.
+        error = next((found for found in errors if found.field in BY_FIELD), error)
+        row = row._replace(command_status=BY_FIELD.get(error.field, row.command_status))
+    return _overridden(row, status, error, overrides)
+
+
+def judge_failure(*, sent: bool, detail: str, overrides: tuple[Override, ...] = ()) -> Outcome:
+    """What the absence of an answer means; `sent` when the API may have read the request."""
+    return _overridden(UNKNOWN if sent else UNREACHABLE, 0, ApiError(detail=detail), overrides)
+
+
+def _overridden(row: Row, status: int, error: ApiError, overrides: tuple[Override, ...]) -> Outcome:
+    command_status = row.command_status
+    for override in overrides:
+        if (
+            override.status in {0, status, status // 100}
+            and override.code in {"", error.code}
+            and override.field in {"", error.field}
+            and override.verdict in {"", row.verdict.value}
+        ):
+            command_status = override.command_status
+            break
+    return Outcome(row.verdict, command_status, "", status, error)

@@ -1,0 +1,57 @@
+"""What a session asks of the shell around it, which runs the effects in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.smpp.pdu import Bind, Pdu, SubmitSm
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write this PDU."""
+
+    pdu: Pdu
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Check who binds, then call `Session.bind_accepted` or `Session.bind_refused`."""
+
+    bind: Bind
+    interface_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Relay this message, then call `Session.respond` once with its submit_sm_resp."""
+
+    pdu: SubmitSm
+
+
+@dataclass(frozen=True, slots=True)
+class PauseReading:
+    """Take no more octets from the socket: the ESME has its whole window unanswered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeReading:
+    """Take octets from the socket again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Something worth counting that the session survives; `reason` is the metric's label."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the connection once all that was sent is written; `reason` is for the log."""
+
+    reason: str
+
+
+Effect = Send | Authenticate | Submit | PauseReading | ResumeReading | Flag | Close

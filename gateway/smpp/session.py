@@ -1,0 +1,342 @@
+"""One SMPP session of the MC: octets and answers in, effects out. Pure.
+
+The rules:
+
+- `states.MOVES` alone says what a PDU means in a state; this module only carries moves out.
+- Every request gets exactly one response, the matching *_resp wherever the command is
+  known, because go-smpp and Net::SMPP wait for it by type. A response and a generic_nack
+  are never answered.
+- Only a command_length that makes no sense, an unfinished PDU and a refused bind cost the
+  session; a bad field costs its own PDU.
+- Nothing is sent before the bind is answered, and while a bind is being checked, or the
+  ESME has its whole window unanswered, the next PDU waits and reading stops: TCP is the
+  back-pressure that every ESME understands.
+- Responses leave in the order in which results come, not in the order of requests.
+- `now` is monotonic seconds, given by the caller. The session never reads a clock.
+
+The caller runs the effects in order, calls `respond` once for every `Submit`, and
+`bind_accepted` or `bind_refused` once for every `Authenticate`. After `Close` or
+`connection_lost` every method answers without effects to run but `Flag`s.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from gateway.smpp import effects as e
+from gateway.smpp import pdu as p
+from gateway.smpp.codec import MalformedPdu, decode, response_to
+from gateway.smpp.constants import RESPONSE_BIT, CommandId, CommandStatus, InterfaceVersion, Tag
+from gateway.smpp.framing import BadLength, Framer
+from gateway.smpp.own_requests import OwnRequests
+from gateway.smpp.states import BOUND, BOUND_AS, MOVES, UNSERVED, Move, State
+from gateway.smpp.timers import Due, TimerLimits, Timers
+from gateway.smpp.versions import adapted, status_for, version_of
+
+_S = CommandStatus
+
+_MISSES_ALLOWED: Final = 1  # unanswered enquire_links; one more closes
+_OFFENCES_ALLOWED: Final = 1  # requests before the bind; one more closes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What bounds a session. PDU sizes in octets; `window` in unanswered requests."""
+
+    timers: TimerLimits = field(default_factory=TimerLimits)
+    max_pdu: int = 70_000
+    max_pdu_before_bind: int = 512
+    window: int = 100
+    throttle_when_full: bool = False  # ESME_RTHROTTLED beyond the window instead of waiting
+    keep_broken_tlv: bool = False
+
+
+class Session:
+    """The state of one connection; see the head of the module for the rules."""
+
+    def __init__(self, limits: SessionLimits, system_id: str, now: float) -> None:
+        """`system_id` is the MC's own, for bind responses."""
+        self.limits = limits
+        self.state = State.OPEN
+        self.interface_version = InterfaceVersion.V34
+        self.in_flight = 0  # Submits not yet responded to
+        self.received: Counter[CommandId] = Counter()  # PDUs read, for the caller to take
+        self.draining = False
+        self._system_id = system_id
+        self._framer = Framer(limits.max_pdu_before_bind)
+        self._timers = Timers(limits.timers, now, now, now)
+        self._authenticating = False
+        self._held: p.SubmitSm | None = None  # the one that found the window full
+        self._paused = False
+        self._ours = OwnRequests()
+        self._misses = 0
+        self._offences = 0
+        self._peer_unbind: int | None = None  # sequence_number to answer when all is done
+        self._unbind_until = 0.0
+
+    # What comes from the connection.
+
+    def octets_received(self, octets: bytes, now: float) -> list[e.Effect]:
+        """What was read from the socket, in chunks of any size."""
+        self._framer.feed(octets)
+        self._timers.heard_at = now
+        self._misses = 0
+        return self._take(now)
+
+    def connection_lost(self) -> None:
+        """The connection is gone; later results have nobody to go to."""
+        self.state = State.CLOSED
+
+    def _take(self, now: float) -> list[e.Effect]:
+        """Take PDUs while the session may, then pause or resume reading accordingly."""
+        effects: list[e.Effect] = []
+        framer = self._framer
+        waiting = False
+        while not (waiting := self._authenticating or self._held is not None):
+            if self.state is State.CLOSED:
+                return effects
+            try:
+                octets = framer.next_pdu()
+            except BadLength as error:
+                nack = p.GenericNack(error.sequence_number, error.command_status)
+                effects += (e.Flag("bad_length", error.detail), e.Send(nack))
+                effects.append(self._closed(f"bad command_length: {error.detail}"))
+                return effects
+            if octets is None:
+                break
+            self._receive(octets, now, effects)
+        timers = self._timers
+        if waiting or not framer.pending:
+            timers.partial_since = None
+        elif timers.partial_since is None:
+            timers.partial_since = now
+        if waiting is not self._paused and self.state is not State.CLOSED:
+            self._paused = waiting
+            effects.append(e.PauseReading() if waiting else e.ResumeReading())
+        return effects
+
+    def _receive(self, octets: bytes, now: float, effects: list[e.Effect]) -> None:
+        """One whole PDU; appends to `effects`."""
+        self._timers.partial_since = None
+        try:
+            pdu = decode(octets, keep_broken_tlv=self.limits.keep_broken_tlv)
+        except MalformedPdu as error:
+            self._malformed(error, effects)
+            return
+        effects += self.receive(pdu, now)
+
+    def _malformed(self, error: MalformedPdu, effects: list[e.Effect]) -> None:
+        unknown = error.command_status == _S.ESME_RINVCMDID
+        effects.append(e.Flag("unknown_command_id" if unknown else "malformed", error.detail))
+        if error.command_id & RESPONSE_BIT:
+            return
+        effects.append(self._answer(error.command_id, error.sequence_number, error.command_status))
+        if self.state is State.OPEN:
+            self._offend(effects)
+
+    def receive(self, pdu: p.Pdu, now: float) -> list[e.Effect]:
+        """One PDU from the ESME."""
+        command_id = pdu.command_id
+        self.received[command_id] += 1
+        move = MOVES[self.state].get(command_id, Move.IGNORE)
+        if move is Move.SUBMIT:
+            assert isinstance(pdu, p.SubmitSm)  # noqa: S101  MOVES says so
+            self._timers.message_at = now
+            return self._submit(pdu)
+        sequence_number = pdu.sequence_number
+        match move:
+            case Move.ENQUIRE_LINK:
+                return [e.Send(p.EnquireLinkResp(sequence_number))]
+            case Move.RESPONSE:
+                return self._settle(pdu)
+            case Move.BIND:
+                assert isinstance(pdu, p.Bind)  # noqa: S101  MOVES says so
+                self._authenticating = True
+                self.interface_version = version_of(pdu.interface_version)
+                return [e.Authenticate(pdu, self.interface_version)]
+            case Move.UNBIND:
+                return self._peer_unbinds(sequence_number, now)
+            case Move.UNSERVED:
+                self._timers.message_at = now
+                return [self._answer(command_id, sequence_number, UNSERVED[command_id])]
+            case Move.ALREADY_BOUND:
+                return [self._answer(command_id, sequence_number, _S.ESME_RALYBND)]
+            case Move.WRONG_STATE:
+                effects: list[e.Effect] = [
+                    e.Flag("wrong_state", f"{command_id.name} in state {self.state.name}"),
+                    self._answer(command_id, sequence_number, _S.ESME_RINVBNDSTS),
+                ]
+                if self.state is State.OPEN:
+                    self._offend(effects)
+                return effects
+        return [e.Flag("ignored", f"{command_id.name} from an ESME")]
+
+    def _offend(self, effects: list[e.Effect]) -> None:
+        """Before the bind a stranger gets one answer, then the door."""
+        self._offences += 1
+        if self._offences > _OFFENCES_ALLOWED:
+            effects.append(self._closed("not bound, and keeps sending other requests"))
+
+    # Messages and their answers.
+
+    def _submit(self, pdu: p.SubmitSm) -> list[e.Effect]:
+        if self.draining:
+            return [self._answer(pdu.command_id, pdu.sequence_number, _S.ESME_RMSGQFUL)]
+        if self.in_flight >= self.limits.window:
+            if self.limits.throttle_when_full:
+                return [
+                    e.Flag("window_full"),
+                    self._answer(pdu.command_id, pdu.sequence_number, _S.ESME_RTHROTTLED),
+                ]
+            self._held = pdu
+            return [e.Flag("window_full")]
+        self.in_flight += 1
+        return [e.Submit(pdu)]
+
+    def respond(self, response: p.SubmitSmResp, now: float) -> list[e.Effect]:
+        """The answer to one `Submit`, in the form that the ESME's version understands."""
+        self.in_flight -= 1
+        if self.state is State.CLOSED:
+            return [e.Flag("answer_after_close")]
+        effects: list[e.Effect] = [e.Send(adapted(response, self.interface_version))]
+        held = self._held
+        # Not at the first free place: resuming per response would cost more than it gives.
+        window = self.limits.window
+        if held is not None and self.in_flight <= window - max(1, window // 4):
+            self._held = None
+            effects += self._submit(held)
+            effects += self._take(now)
+        return effects + self._settled(now)
+
+    def _answer(self, command_id: int, sequence_number: int, status: CommandStatus) -> e.Send:
+        shown = status_for(self.interface_version, status)
+        return e.Send(response_to(command_id, sequence_number, shown))
+
+    # Binding.
+
+    def bind_accepted(
+        self, bind: p.Bind, now: float, *, window: int, throttle_when_full: bool = False
+    ) -> list[e.Effect]:
+        """Who binds is who it says; `window` is its account's."""
+        self._authenticating = False
+        if self.state is not State.OPEN:
+            return []
+        self.limits = replace(self.limits, window=window, throttle_when_full=throttle_when_full)
+        self.state = BOUND_AS[bind.command_id]
+        self._framer.limit = self.limits.max_pdu
+        self._timers.message_at = now
+        response = response_to(bind.command_id, bind.sequence_number, _S.ESME_ROK)
+        tlvs: tuple[p.Tlv, ...] = ()
+        if self.interface_version >= InterfaceVersion.V34:
+            # Its absence tells a 3.4 ESME that no TLV is understood; jsmpp throws on a
+            # value it cannot name, so 0x34 for every version served.
+            tlvs = (p.Tlv(Tag.sc_interface_version, bytes([InterfaceVersion.V34])),)
+        effects: list[e.Effect] = [
+            e.Send(replace(response, system_id=self._system_id, tlvs=tlvs))  # type: ignore[call-arg]
+        ]
+        effects += self._take(now)
+        if self.draining:
+            effects += self._settled(now)
+        return effects
+
+    def bind_refused(self, bind: p.Bind, status: CommandStatus) -> list[e.Effect]:
+        """Answer, then close: SMPP 3.4 section 4.1, and what every client expects."""
+        self._authenticating = False
+        if self.state is not State.OPEN:
+            return []
+        return [
+            self._answer(bind.command_id, bind.sequence_number, status),
+            self._closed("bind refused"),
+        ]
+
+    # Requests of our own.
+
+    def _request(self, make: type[p.HeaderOnly], lifetime: float, now: float) -> e.Send:
+        sequence_number = self._ours.add(make.command_id, now + lifetime)
+        return e.Send(make(sequence_number))
+
+    def _settle(self, pdu: p.Pdu) -> list[e.Effect]:
+        """A response, or a generic_nack, to a request of ours."""
+        settled = self._ours.settle(pdu.sequence_number, pdu.command_id)
+        if settled is None:
+            return [e.Flag("unexpected_response", pdu.command_id.name)]
+        if settled is CommandId.unbind:
+            return [self._closed("unbound by the gateway")]
+        return []
+
+    # Unbind and shutdown.
+
+    def _peer_unbinds(self, sequence_number: int, now: float) -> list[e.Effect]:
+        if self.state not in BOUND:
+            # Before the bind there is nothing to finish; in UNBINDING both sides ask.
+            response = e.Send(p.UnbindResp(sequence_number))
+            if self.state is State.OPEN:
+                return [response, self._closed("unbound")]
+            return [response]
+        self.state = State.UNBINDING
+        self._peer_unbind = sequence_number
+        self._unbind_until = now + self.limits.timers.unbind
+        return self._settled(now)
+
+    def shut_down(self, now: float) -> list[e.Effect]:
+        """Finish what is in flight, then unbind; new submits get ESME_RMSGQFUL meanwhile."""
+        if self.state is State.OPEN and not self._authenticating:
+            return [self._closed("shutting down")]
+        self.draining = True
+        return self._settled(now)
+
+    def _settled(self, now: float) -> list[e.Effect]:
+        """Once nothing is in flight: the unbind or unbind_resp that waited for it."""
+        if self.in_flight or self._held is not None:
+            return []
+        if self._peer_unbind is not None:
+            response = p.UnbindResp(self._peer_unbind)
+            self._peer_unbind = None
+            return [e.Send(response), self._closed("unbound")]
+        if self.draining and self.state in BOUND:
+            return self._unbind(now)
+        return []
+
+    def _unbind(self, now: float) -> list[e.Effect]:
+        self.state = State.UNBINDING
+        return [self._request(p.Unbind, self.limits.timers.unbind, now)]
+
+    def _closed(self, reason: str) -> e.Close:
+        self.state = State.CLOSED
+        self._framer = Framer(0)
+        return e.Close(reason)
+
+    # Time.
+
+    def tick(self, now: float) -> list[e.Effect]:
+        """What the passing of time asks for; call about once a second."""
+        if self.state is State.CLOSED:
+            return []
+        for command_id in self._ours.expired(now):
+            if command_id is CommandId.unbind:
+                return [self._closed("no unbind_resp in time")]
+            self._misses += 1
+            if self._misses > _MISSES_ALLOWED:
+                return [self._closed("enquire_link not answered twice")]
+        if self._peer_unbind is not None and now >= self._unbind_until:
+            self.in_flight, self._held = 0, None
+            return self._settled(now)
+        return self._due(now)
+
+    def _due(self, now: float) -> list[e.Effect]:
+        bound = self.state is not State.OPEN
+        due = self._timers.due(now, bound=bound or self._authenticating)
+        if due is Due.PDU_READ:
+            nack = p.GenericNack(0, _S.ESME_RINVCMDLEN)
+            return [e.Flag("unfinished_pdu"), e.Send(nack), self._closed("unfinished PDU")]
+        if due is Due.SESSION_INIT:
+            return [e.Flag("session_init_timeout"), self._closed("no bind in time")]
+        if self.state not in BOUND:
+            return []
+        if due is Due.INACTIVITY:
+            return [e.Flag("inactivity_timeout"), *self._unbind(now)]
+        if due is Due.ENQUIRE_LINK and not self._ours.awaits(CommandId.enquire_link):
+            return [self._request(p.EnquireLink, self.limits.timers.response, now)]
+        return []
