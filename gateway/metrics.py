@@ -13,6 +13,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 
 from gateway import __version__
@@ -20,6 +21,8 @@ from gateway import __version__
 # 5 ms to 30 s: from a loopback upstream to the longest sensible response deadline.
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series each that nobody reads
 
 # The label of a system_id that no account has: a stranger's word never becomes a label.
 UNKNOWN: Final = "unknown"
