@@ -1,0 +1,1 @@
+"""What a short message says: alphabets, addresses, parts. Pure, like `gateway.smpp`."""
