@@ -175,7 +175,7 @@ class Service:
                 latency=settings.sandbox.latency,
             )
             self._listen("sandbox", settings.sandbox.listen, sandbox.site())
-        site = admin_site(self.metrics.registry, self.not_ready, self.smpp.count_received)
+        site = admin_site(self.metrics.registry, self.not_ready, self.smpp.refresh_metrics)
         self._listen("admin", settings.admin.listen, site)
         self._listen("smpp", settings.smpp.listen, self.smpp)
         self._expected = self._reactor.seconds() + _LAG_BEAT

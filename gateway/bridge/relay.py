@@ -81,12 +81,15 @@ class Relay:
         """Relay one message; `answer` is called once, perhaps before this returns."""
         started = self._clock.seconds()
         account = origin.account
-        self._metrics.submits_in_flight.inc()
         try:
             if not account.throttle.allows(started):
                 self._metrics.throttled(self._metrics.account(account.system_id), "account").inc()
                 raise Throttled(f"above the account's throttle of {account.settings.throttle:g}/s")
             translated = translate(submit, account.writing, datetime.now(UTC))
+            self._count_oddities(translated.decoded)
+            sent = self._api.send(
+                translated.request, account.credentials, account.settings.response_deadline
+            )
         except GatewayError as refusal:
             self._refused(_Journey(submit, origin, answer, started), refusal)
             return
@@ -94,11 +97,7 @@ class Relay:
             failure = Failure()
             self._failed(failure, _Journey(submit, origin, answer, started))
             return
-        self._count_oddities(translated.decoded)
         journey = _Journey(submit, origin, answer, started, translated)
-        sent = self._api.send(
-            translated.request, account.credentials, account.settings.response_deadline
-        )
         sent.addCallbacks(self._judged, self._failed, (journey,), {}, (journey,))
         sent.addErrback(lambda failure: self._log.critical("answer_failed", failure=failure))
 
@@ -151,7 +150,6 @@ class Relay:
         seconds = self._clock.seconds() - journey.started
         metrics = self._metrics
         journey.answer(response)
-        metrics.submits_in_flight.dec()
         metrics.submit_duration.observe(seconds)
         status_name = name_of(CommandStatus, status)
         metrics.submits(metrics.account(account.system_id), status_name).inc()

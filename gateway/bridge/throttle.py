@@ -15,10 +15,12 @@ class Throttle:
         self._next = 0.0
 
     def allows(self, now: float) -> bool:
-        """Take one at `now` (monotonic seconds); False when the rate is used up."""
+        """Take one at `now` (seconds); False when the rate is used up."""
         if not self._interval:
             return True
         earliest = max(self._next, now)
+        if earliest - now > self._tolerance + self._interval:
+            earliest = now  # the clock was set back: Twisted's seconds are the system's time
         if earliest - now > self._tolerance - self._interval + 1e-9:
             return False
         self._next = earliest + self._interval

@@ -7,6 +7,7 @@ share. All timers of all sessions hang on one beat a second of the server.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -60,6 +61,8 @@ class SmppConnection(TwistedProtocol):
         self._peer = ""
         self._bind_type = ""
         self._close_reason = ""
+        self._effects: list[e.Effect] = []
+        self._running = False
         self._run: Final[dict[type[e.Effect], Callable[..., None]]] = {
             e.Authenticate: self._authenticate,
             e.Submit: self._submit,
@@ -105,19 +108,33 @@ class SmppConnection(TwistedProtocol):
     # The session's side.
 
     def run(self, effects: list[e.Effect]) -> None:
-        """Carry out effects in order; what they send leaves in one write."""
+        """Carry out effects in the order in which the session made them.
+
+        Some are answered at once (a bind out of the cache, a refused message), and the
+        session's next effects then come while these still run: they queue up behind them.
+        What is sent in one go leaves in one write.
+        """
+        self._effects += effects
+        if self._running:
+            return
+        self._running = True
         octets: list[bytes] = []
-        for effect in effects:
-            if type(effect) is e.Send:
-                octets.append(encode(effect.pdu))
-                self.server.sent(effect.pdu.command_id)
-            else:
-                if octets:
+        try:
+            for effect in self._effects:  # which grows while it is walked
+                kind = type(effect)
+                if kind is e.Send:
+                    octets.append(encode(effect.pdu))  # type: ignore[union-attr]
+                    self.server.sent[effect.pdu.command_id] += 1  # type: ignore[union-attr]
+                    continue
+                if octets and kind is e.Close:
                     self.transport.write(b"".join(octets))
                     octets.clear()
-                self._run[type(effect)](effect)
-        if octets:
-            self.transport.write(octets[0] if len(octets) == 1 else b"".join(octets))
+                self._run[kind](effect)
+            if octets:
+                self.transport.write(b"".join(octets))
+        finally:
+            self._running = False
+            self._effects.clear()
 
     def count_received(self) -> None:
         """Hand on what the session has counted since the last time."""
@@ -235,6 +252,7 @@ class SmppServer(Factory):
         self.log = log
         self.penalties = BindPenalties()
         self.connections: set[SmppConnection] = set()
+        self.sent: Counter[CommandId] = Counter()  # PDUs, until the next exposition
         self._session_ids = itertools.count(1)
         self._beat = LoopingCall(self._tick)
         self._beat.clock = clock
@@ -252,14 +270,15 @@ class SmppServer(Factory):
         if self._beat.running and not self.connections:
             self._beat.stop()
 
-    def sent(self, command_id: CommandId) -> None:
-        """Count a PDU that leaves."""
-        self.metrics.pdus("out", command_id.name).inc()
-
-    def count_received(self) -> None:
-        """Bring the metrics up to date with what the sessions counted."""
+    def refresh_metrics(self) -> None:
+        """Bring the metrics up to date with what was counted since the last exposition."""
         for connection in self.connections:
             connection.count_received()
+        for command_id, count in self.sent.items():
+            self.metrics.pdus("out", command_id.name).inc(count)
+        self.sent.clear()
+        in_flight = sum(connection.session.in_flight for connection in self.connections)
+        self.metrics.submits_in_flight.set(in_flight)
 
     def _tick(self) -> None:
         now = self.clock.seconds()
