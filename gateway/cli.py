@@ -1,4 +1,177 @@
-"""Placeholder."""
+"""The command `smpp-gateway`: one verb for every thing an operator does with the gateway.
+
+Exit codes: 0, 1 for a failure, 2 for a wrong command line, 78 for a configuration that
+cannot be used. What a verb needs is imported inside it: `healthcheck` runs every few
+seconds and needs neither Twisted nor pydantic.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from gateway import __version__
+from gateway.cli_trials import decode, sandbox, send
+
+if TYPE_CHECKING:
+    from gateway.config import Settings
+
+EX_CONFIG: Final = 78  # sysexits.h; the service unit does not restart on it
+READYZ: Final = "http://127.0.0.1:8080/readyz"
 
 
-def main() -> None: ...
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+)
+@click.version_option(__version__, prog_name="smpp-gateway")
+def main() -> None:
+    """An SMPP server in front of Messente's Omnichannel API.
+
+    Legacy clients bind to it and submit; it relays each message to the API and answers with
+    the API's own answer. Begin with "smpp-gateway serve -c FILE"; each verb explains itself
+    with --help.
+    """
+
+
+def _config_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "-c",
+        "--config",
+        "path",
+        metavar="FILE",
+        required=True,
+        type=click.Path(path_type=Path),
+        help="The configuration (TOML); see docs/configuration.md.",
+    )(verb)
+
+
+def _settings(path: Path) -> Settings:
+    from gateway.config_file import load
+    from gateway.errors import ConfigurationError
+
+    try:
+        return load(path, os.environ)
+    except ConfigurationError as error:
+        _refuse_configuration(error.problems)
+
+
+def _refuse_configuration(problems: list[str]) -> NoReturn:
+    for problem in problems:
+        click.echo(problem, err=True)
+    sys.exit(EX_CONFIG)
+
+
+def _say_warnings(words: list[str]) -> None:
+    for line in words:
+        click.echo(f"warning: {line}", err=True)
+
+
+@main.command()
+@_config_option
+def serve(path: Path) -> None:
+    """Run the gateway in the foreground until SIGTERM or Ctrl-C.
+
+    Both drain it first: what is in flight gets its answer. Exits 78 when the configuration
+    cannot be used.
+
+    \b
+    Example:
+      smpp-gateway serve -c /etc/smpp-gateway/gateway.toml
+    """
+    from gateway import config_checks, service
+    from gateway.errors import ConfigurationError
+
+    settings = _settings(path)
+    _say_warnings(config_checks.warnings(settings))
+    try:
+        code = service.run(settings, config_path=path)
+    except ConfigurationError as error:
+        _refuse_configuration(error.problems)
+    sys.exit(code)
+
+
+@main.command("check-config")
+@_config_option
+@click.option(
+    "--environment/--no-environment",
+    default=True,
+    help="Also try what the file names on this machine: addresses, certificate files.",
+)
+def check_config(path: Path, environment: bool) -> None:
+    """Check a configuration without starting anything.
+
+    Prints one line for every fault and exits 78, or prints a summary and exits 0. A listener's
+    port that is in use is no fault: it may be the running gateway.
+
+    \b
+    Example:
+      smpp-gateway check-config -c gateway.toml --no-environment
+    """
+    from gateway import config_checks
+
+    settings = _settings(path)
+    notes = config_checks.warnings(settings)
+    if environment:
+        problems, more = config_checks.environment(settings)
+        notes += more
+        if problems:
+            _refuse_configuration([f"{path}: {problem}" for problem in problems])
+    _say_warnings(notes)
+    names = ", ".join(account.system_id for account in settings.accounts) or "none"
+    click.echo(f"{path} can be used.")
+    click.echo(f"  SMPP      {settings.smpp.listen or 'off'}")
+    click.echo(f"  admin     {settings.admin.listen or 'off'}")
+    click.echo(f"  API       {settings.omnichannel.base_url} ({settings.omnichannel.engine})")
+    click.echo(f"  accounts  {names}")
+
+
+@main.command("hash-password")
+def hash_password() -> None:
+    """Turn an account's password into what password_hash holds.
+
+    Asks twice without showing it, or reads one line from a pipe. A password never stands on
+    the command line, where other users of the machine could see it.
+
+    \b
+    Examples:
+      smpp-gateway hash-password
+      pass show bank | smpp-gateway hash-password
+    """
+    from gateway.bridge.passwords import HASHER
+
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+    if not password:
+        raise click.ClickException("the password is empty")
+    click.echo(HASHER.hash(password))
+
+
+@main.command()
+@click.option("--url", default=READYZ, show_default=True, help="What must answer 200.")
+@click.option(
+    "--timeout", default=3.0, show_default=True, type=click.FloatRange(min=0.1), help="Seconds."
+)
+def healthcheck(url: str, timeout: float) -> None:
+    """Ask a running gateway whether it is ready; exit 0 or 1.
+
+    \b
+    Example:
+      smpp-gateway healthcheck --url http://127.0.0.1:8080/livez
+    """
+    from gateway.healthcheck import probe
+
+    healthy, line = probe(url, timeout)
+    click.echo(line, err=not healthy)
+    sys.exit(0 if healthy else 1)
+
+
+for verb in (send, sandbox, decode):
+    main.add_command(verb)

@@ -41,6 +41,23 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _proxy(value: str) -> str:
+    """Accept "" and "http://[user:password@]host:port"; the message never repeats the value."""
+    if value:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not parts.port:
+            raise ValueError('write "http://host:port", or "" for none')
+        if parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("a proxy has a host and a port, but no path")
+    return value
+
+
+def _digits(value: str) -> str:
+    if value and not re.fullmatch(r"[0-9]+", value):
+        raise ValueError('write digits only, for example "372"')
+    return value
+
+
 def _listed(value: object) -> object:
     """Let an environment variable give a list as comma-separated words."""
     if isinstance(value, str):
@@ -48,28 +65,46 @@ def _listed(value: object) -> object:
     return value
 
 
+def _four(value: object) -> object:
+    """Like `_listed`, but an empty word is one of the four."""
+    words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
+    if isinstance(words, list | tuple) and len(words) != 4:
+        raise ValueError("give four words, for priority_flag 0, 1, 2 and 3")
+    return words
+
+
 def _network(value: object) -> object:
-    return ip_network(value, strict=False) if isinstance(value, str) else value
+    if isinstance(value, Network):
+        return value
+    try:
+        return ip_network(str(value), strict=False)
+    except ValueError as error:
+        raise ValueError('write an address or a network, such as "192.0.2.0/24"') from error
 
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 Networks = Annotated[
     tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_listed)
 ]
+Priority = Literal["", "low", "regular", "high"]
 
 
 class Section(BaseModel):
     """A table of the file: frozen, and closed to keys it does not know."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
 
 class SmppSettings(Section):
     """`[smpp]`: the listener that ESMEs bind to, and what holds for every session."""
 
-    listen: Endpoint = "0.0.0.0:2775"  # noqa: S104  an SMPP server is there to be reached
+    listen: Endpoint = "0.0.0.0:2775"
     system_id: Annotated[str, Field(max_length=15)] = "gateway"
     max_pdu: Annotated[int, Field(ge=512, le=1_048_576)] = 70_000
     max_pdu_before_bind: Annotated[int, Field(ge=128, le=70_000)] = 512
@@ -94,7 +129,7 @@ class OmnichannelSettings(Section):
     engine: Literal["libcurl", "requests"] = "libcurl"
     http2: bool = True
     ca_file: str = ""
-    proxy: str = ""
+    proxy: Annotated[str, AfterValidator(_proxy), Field(repr=False)] = ""  # may hold a password
     max_connections: Annotated[int, Field(ge=1, le=10_000)] = 256
     connect_timeout: Seconds = 5
     max_connection_age: Seconds = 50
@@ -109,7 +144,9 @@ class OmnichannelSettings(Section):
             raise ValueError("write a URL such as https://api.messente.com/v1")
         if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
             raise ValueError("http:// is for loopback addresses only, write https://")
-        if parts.username or parts.query or parts.fragment:
+        if parts.port == 0:
+            raise ValueError("a port is 1 to 65535")
+        if "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError("credentials, query and fragment do not belong in base_url")
         return value.rstrip("/")
 
@@ -155,7 +192,7 @@ class AccountSettings(Section):
     system_id: Annotated[str, Field(min_length=1, max_length=64)]
     password: SecretStr = SecretStr("")
     password_file: str = ""
-    password_hash: str = ""
+    password_hash: Annotated[str, Field(repr=False)] = ""
     enabled: bool = True
     allow: Networks = ()
     bind_types: Annotated[tuple[BindType, ...], BeforeValidator(_listed)] = (
@@ -183,27 +220,31 @@ class AccountSettings(Section):
     text_twice: Literal["refuse", "short_message", "message_payload"] = "refuse"
 
     default_sender: str = ""
-    country_prefix: Annotated[str, Field(pattern=r"^\d{0,4}$")] = ""
-    trunk_prefix: Annotated[str, Field(pattern=r"^\d{0,2}$")] = "0"
+    country_prefix: Annotated[str, Field(max_length=4), AfterValidator(_digits)] = ""
+    trunk_prefix: Annotated[str, Field(max_length=2), AfterValidator(_digits)] = "0"
     autoconvert: Literal["off", "on", "full"] = "off"
-    priorities: tuple[Literal["", "low", "regular", "high"], ...] = ("", "regular", "high", "high")
+    priorities: Annotated[tuple[Priority, ...], BeforeValidator(_four)] = (
+        "",
+        "regular",
+        "high",
+        "high",
+    )
     default_validity: Annotated[int, Field(ge=0, le=5_000_000)] = 0
     max_validity: Annotated[int, Field(ge=60, le=5_000_000)] = 604_800
     error_detail_tlv: bool = False
 
-    @field_validator("priorities")
-    @classmethod
-    def _four(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len(value) != 4:
-            raise ValueError("give four words, for priority_flag 0, 1, 2 and 3")
-        return value
-
     @model_validator(mode="after")
     def _one_secret(self) -> Self:
+        # The loader puts what password_file holds into password and keeps the file's name,
+        # so these two together are one secret.
         given = [
             name
-            for name in ("password", "password_file", "password_hash")
-            if (value := getattr(self, name)) and value != SecretStr("")
+            for name, value in (
+                ("password", self.password.get_secret_value() and not self.password_file),
+                ("password_file", self.password_file),
+                ("password_hash", self.password_hash),
+            )
+            if value
         ]
         if len(given) != 1:
             found = " and ".join(given) or "none"

@@ -123,12 +123,12 @@ class Relay:
         response = SubmitSmResp(
             submit.sequence_number, outcome.command_status, outcome.message_id or None, tlvs
         )
-        self._finish(journey, response, outcome)
+        self._finish(journey, response, _api_fields(outcome), outcome.verdict in ALARMING)
 
     def _refused(self, journey: _Journey, refusal: GatewayError) -> None:
         """The gateway itself refuses; the API was not asked."""
         response = SubmitSmResp(journey.submit.sequence_number, refusal.command_status)
-        self._finish(journey, response, None, detail=refusal.detail, **refusal.fields)
+        self._finish(journey, response, {"detail": refusal.detail, **refusal.fields})
 
     def _failed(self, failure: Failure, journey: _Journey) -> None:
         """A fault of ours: the edge of the request, where it is logged and answered."""
@@ -138,54 +138,58 @@ class Relay:
             session_id=journey.origin.session_id,
         )
         response = SubmitSmResp(journey.submit.sequence_number, CommandStatus.ESME_RSYSERR)
-        self._finish(journey, response, None, detail="internal error")
+        self._finish(journey, response, {"detail": "internal error"})
 
     def _finish(
-        self, journey: _Journey, response: SubmitSmResp, outcome: Outcome | None, **fields: object
+        self,
+        journey: _Journey,
+        response: SubmitSmResp,
+        fields: dict[str, object],
+        alarming: bool = False,
     ) -> None:
-        """Answer, count, and say it in one line."""
-        version = journey.origin.interface_version
-        status = status_for(version, response.command_status)
-        account = journey.origin.account
+        """Answer, count, and say it in one line; `fields` are what only this line says."""
+        submit, origin = journey.submit, journey.origin
+        system_id = origin.account.system_id
+        status = name_of(
+            CommandStatus, status_for(origin.interface_version, response.command_status)
+        )
+        journey.answer(response)
         seconds = self._clock.seconds() - journey.started
         metrics = self._metrics
-        journey.answer(response)
         metrics.submit_duration.observe(seconds)
-        status_name = name_of(CommandStatus, status)
-        metrics.submits(metrics.account(account.system_id), status_name).inc()
-        accepted = response.command_status == CommandStatus.ESME_ROK
-        if accepted and not self._log_messages:
+        metrics.submits(metrics.account(system_id), status).inc()
+        if response.command_status != CommandStatus.ESME_ROK:
+            name = "message_refused"
+            log = self._log.error if alarming else self._log.warning
+        elif self._log_messages:
+            name = "message_relayed"
+            log = self._log.info
+        else:
             return
-        if response.message_id:
-            fields["message_id"] = response.message_id
-            if version is InterfaceVersion.V33:
-                fields["short_message_id"] = message_id_for(version, response.message_id)
-        if outcome is not None:
-            fields |= _api_fields(outcome)
-        if journey.translated is not None:
-            fields |= _text_fields(journey.translated)
-        log = self._log.info if accepted else self._log.warning
-        if outcome is not None and outcome.verdict in ALARMING:
-            log = self._log.error
-        log(
-            "message_relayed" if accepted else "message_refused",
-            session_id=journey.origin.session_id,
-            system_id=account.system_id,
-            sequence_number=journey.submit.sequence_number,
-            command_status=status_name,
-            source=journey.submit.source.addr,
-            destination=journey.submit.destination.addr,
-            seconds=round(seconds, 4),
+        event = {
+            "session_id": origin.session_id,
+            "system_id": system_id,
+            "sequence_number": submit.sequence_number,
+            "command_status": status,
+            "source": submit.source.addr,
+            "destination": submit.destination.addr,
+            "seconds": round(seconds, 4),
             **fields,
-        )
+        }
+        if response.message_id:
+            event["message_id"] = response.message_id
+            if origin.interface_version is InterfaceVersion.V33:
+                shown = message_id_for(origin.interface_version, response.message_id)
+                event["short_message_id"] = shown
+        if journey.translated is not None:
+            _say_text(journey.translated.decoded, event)
+        log(name, **event)
 
 
 def _api_fields(outcome: Outcome) -> dict[str, object]:
     """What the API said, as far as it says more than "accepted"."""
-    if outcome.verdict is Verdict.ACCEPTED:
-        return {"outcome": "accepted"}
     fields: dict[str, object] = {"outcome": outcome.verdict.value}
-    if outcome.http_status:
+    if outcome.http_status and outcome.verdict is not Verdict.ACCEPTED:
         fields["http_status"] = outcome.http_status
     if outcome.error is not NO_ERROR:
         error = outcome.error
@@ -194,12 +198,11 @@ def _api_fields(outcome: Outcome) -> dict[str, object]:
     return fields
 
 
-def _text_fields(translated: Translated) -> dict[str, object]:
+def _say_text(decoded: Decoded, event: dict[str, object]) -> None:
     """How the text was read: its alphabet and length, and what was odd about it."""
-    decoded = translated.decoded
-    fields: dict[str, object] = {"charset": decoded.charset, "characters": len(decoded.text)}
+    event["charset"] = decoded.charset
+    event["characters"] = len(decoded.text)
     if decoded.errors:
-        fields["decode_errors"] = decoded.errors
+        event["decode_errors"] = decoded.errors
     if decoded.flags:
-        fields["flags"] = list(decoded.flags)
-    return fields
+        event["flags"] = list(decoded.flags)

@@ -21,8 +21,6 @@ _INDEX: Final = b"""\
 class _Text(Resource):
     """A page that says one thing."""
 
-    isLeaf = True
-
     def __init__(self, say: Callable[[], tuple[int, bytes]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._say = say
@@ -37,8 +35,6 @@ class _Text(Resource):
 
 class _Metrics(Resource):
     """The exposition, in the format that the scraper asks for."""
-
-    isLeaf = True
 
     def __init__(self, registry: CollectorRegistry, refresh: Callable[[], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ share. All timers of all sessions hang on one beat a second of the server.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, Protocol
@@ -61,13 +62,15 @@ class SmppConnection(TwistedProtocol):
         self._peer = ""
         self._bind_type = ""
         self._close_reason = ""
+        self.gone_by = math.inf  # until then a closed connection may still deliver
+        self._paused_for: set[str] = set()
         self._effects: list[e.Effect] = []
         self._running = False
         self._run: Final[dict[type[e.Effect], Callable[..., None]]] = {
             e.Authenticate: self._authenticate,
             e.Submit: self._submit,
-            e.PauseReading: lambda _: self.transport.pauseProducing(),
-            e.ResumeReading: lambda _: self.transport.resumeProducing(),
+            e.PauseReading: lambda _: self._pause("session"),
+            e.ResumeReading: lambda _: self._resume("session"),
             e.Flag: self._flag,
             e.Close: self._close,
         }
@@ -77,6 +80,7 @@ class SmppConnection(TwistedProtocol):
     def connectionMade(self) -> None:
         self.transport.setTcpNoDelay(True)
         self.transport.setTcpKeepAlive(True)
+        self.transport.registerProducer(self, True)
         self._peer = self.transport.getPeer().host
         self.server.connections.add(self)
         self.server.metrics.connections.inc()
@@ -104,6 +108,27 @@ class SmppConnection(TwistedProtocol):
                 unanswered=self.session.in_flight,
             )
         self.server.connection_gone()
+
+    # IPushProducer, for the transport: a client that does not read its answers is not read
+    # either, or they would pile up here without bound.
+
+    def pauseProducing(self) -> None:
+        self._pause("transport")
+
+    def resumeProducing(self) -> None:
+        self._resume("transport")
+
+    def stopProducing(self) -> None:
+        """The connection is gone; connectionLost says the rest."""
+
+    def _pause(self, reason: str) -> None:
+        self._paused_for.add(reason)
+        self.transport.pauseProducing()
+
+    def _resume(self, reason: str) -> None:
+        self._paused_for.discard(reason)
+        if not self._paused_for:
+            self.transport.resumeProducing()
 
     # The session's side.
 
@@ -158,6 +183,8 @@ class SmppConnection(TwistedProtocol):
         self._close_reason = effect.reason
         if self.account is None:
             self.log.info("connection_closed", peer=self._peer, reason=effect.reason)
+        self.gone_by = self.server.clock.seconds() + self.server.limits.timers.unbind
+        self.transport.unregisterProducer()
         self.transport.loseConnection()
 
     # Binding.
@@ -283,6 +310,9 @@ class SmppServer(Factory):
     def _tick(self) -> None:
         now = self.clock.seconds()
         for connection in tuple(self.connections):
+            if now >= connection.gone_by:
+                connection.transport.abortConnection()
+                continue
             effects = connection.session.tick(now)
             if effects:
                 connection.run(effects)

@@ -24,6 +24,7 @@ _SEND: Final = "/omnimessage"
 _FIRST_PAUSE: Final = 0.1  # seconds before the second attempt; doubles with each further one
 _LONGEST_PAUSE: Final = 2.0
 _TRANSPORT_SLACK: Final = 0.25  # by how much a transport may overrun its timeout
+_SHORTEST_TIMEOUT: Final = 0.05  # seconds; with less left, another attempt is no use
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class OmnichannelClient:
             _SEND,
             attempt.body,
             authorization=attempt.credentials.authorization,
-            timeout=max(timeout, 0.05),
+            timeout=max(timeout, _SHORTEST_TIMEOUT),
         )
         return result.addCallback(self._judge, attempt, started)
 
@@ -92,7 +93,7 @@ class OmnichannelClient:
         if isinstance(result, HttpAnswer) or result.sent or result.kind is FailureKind.CLOSED:
             return outcome
         pause = attempt.next_pause()
-        if now + pause + _TRANSPORT_SLACK >= attempt.deadline:
+        if now + pause + _SHORTEST_TIMEOUT + _TRANSPORT_SLACK > attempt.deadline:
             return outcome
         paused: Deferred[None] = deferLater(self._clock, pause)
         return paused.addCallback(lambda _: self._post(attempt))

@@ -86,15 +86,16 @@ class Outcome:
 class Override(NamedTuple):
     """One configured exception; all that is given must match."""
 
-    status: int  # 0 = any; 400 and 500 alone stand for their hundred
+    status: int  # 0 = any; 3, 4 and 5 stand for their hundred
     code: str
     field: str
     verdict: str
     command_status: CommandStatus
 
     @property
-    def precision(self) -> int:
-        return sum(map(bool, self[:4]))
+    def precision(self) -> tuple[int, bool]:
+        """How much must match; 429 is more than 4xx."""
+        return sum(map(bool, self[:4])), self.status > 9
 
 
 def read_overrides(table: Mapping[str, str]) -> tuple[Override, ...]:
@@ -123,8 +124,11 @@ def read_overrides(table: Mapping[str, str]) -> tuple[Override, ...]:
                 )
         if name not in CommandStatus.__members__ or name == "ESME_ROK":
             raise ValueError(f"{key!r}: {name!r} is not a command_status that can refuse")
-        overrides.append(Override(status, code, field, verdict, CommandStatus[name]))
-    return tuple(sorted(overrides, key=lambda override: -override.precision))
+        override = Override(status, code, field, verdict, CommandStatus[name])
+        if not key.split() or override.precision[0] != len(key.split()):
+            raise ValueError(f"{key!r} names no answer, or two words of one kind")
+        overrides.append(override)
+    return tuple(sorted(overrides, key=lambda override: override.precision, reverse=True))
 
 
 def judge(status: int, body: bytes, overrides: tuple[Override, ...] = ()) -> Outcome:

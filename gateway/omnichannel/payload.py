@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,10 @@ class ApiError:
 
 # The longest message_id that submit_sm_resp carries, without its NUL.
 _LONGEST_ID = 64
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # made once: json.dumps would each time
 
 
 def encode(sms: SmsRequest) -> bytes:
-    """The request body: ASCII JSON, everything else escaped."""
+    """The request body: JSON in UTF-8. Raises TypeError for a lone surrogate."""
     message: dict[str, Any] = {
         "channel": "sms",  # optional in the schema, but an SDK reads its absence as Viber
         "text": sms.text,
@@ -63,7 +64,7 @@ def encode(sms: SmsRequest) -> bytes:
         body["time_to_send"] = sms.time_to_send
     if sms.priority:
         body["priority"] = sms.priority
-    return _encode(body).encode("ascii")
+    return orjson.dumps(body)
 
 
 def read_accepted(body: bytes) -> Accepted | None:
@@ -89,8 +90,8 @@ def read_errors(body: bytes) -> tuple[ApiError, ...]:
 def _object(body: bytes) -> dict[str, Any]:
     """The JSON object of a body, {} for anything else."""
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = orjson.loads(body.removeprefix(BOM_UTF8))
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -236,20 +236,21 @@ def encode(pdu: p.Pdu) -> bytes:
     cls = type(pdu)
     body = bytearray()
     layout = LAYOUTS[cls]
-    if layout:
-        values = [getattr(pdu, name) for name in BODY_NAMES[cls]]
-        if values[0] is not None:
-            _write_fields(body, layout, values)
-    if cls in WITH_TLVS:
-        for tag, value in pdu.tlvs:  # type: ignore[attr-defined]
-            body += _TLV.pack(tag, len(value)) + value
-    body += pdu.stray  # type: ignore[attr-defined]
-    return (
-        HEADER.pack(
-            HEADER.size + len(body), cls.command_id, pdu.command_status, pdu.sequence_number
-        )
-        + body
-    )
+    try:
+        if layout:
+            values = [getattr(pdu, name) for name in BODY_NAMES[cls]]
+            if values[0] is not None:
+                _write_fields(body, layout, values)
+            elif cls in WITH_TLVS and pdu.tlvs:  # type: ignore[attr-defined]
+                raise ValueError(f"{cls.__name__} has TLVs and no {BODY_NAMES[cls][0]} before them")
+        if cls in WITH_TLVS:
+            for tag, value in pdu.tlvs:  # type: ignore[attr-defined]
+                body += _TLV.pack(tag, len(value)) + value
+        body += pdu.stray  # type: ignore[attr-defined]
+        length = HEADER.size + len(body)
+        return HEADER.pack(length, cls.command_id, pdu.command_status, pdu.sequence_number) + body
+    except struct.error as error:
+        raise ValueError(f"{cls.__name__}: {error}") from None
 
 
 def _write_fields(body: bytearray, layout: tuple[Field, ...], values: list[Any]) -> None:

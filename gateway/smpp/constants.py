@@ -7,6 +7,7 @@ integers; `name_of` gives a readable form for either.
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
+from functools import lru_cache
 
 
 class CommandId(IntEnum):
@@ -244,6 +245,7 @@ class MessageState(IntEnum):
     SKIPPED = 9
 
 
+@lru_cache(1024)  # a wire has few statuses, and every log line names one
 def name_of(kind: type[IntEnum], value: int) -> str:
     """The specification's name of `value`, or its hexadecimal form when it has none."""
     try:

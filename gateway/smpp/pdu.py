@@ -261,6 +261,8 @@ class SubmitMultiResp(Pdu):
     tlvs: tuple[Tlv, ...] = ()
     stray: bytes = b""
 
+    __repr__ = Message.__repr__
+
 
 @dataclass(frozen=True, slots=True)
 class DataSm(Pdu):
@@ -289,6 +291,8 @@ class QuerySm(Pdu):
     tlvs: tuple[Tlv, ...] = ()
     stray: bytes = b""
 
+    __repr__ = Message.__repr__
+
 
 @dataclass(frozen=True, slots=True)
 class QuerySmResp(Pdu):
@@ -312,6 +316,8 @@ class CancelSm(Pdu):
     destination: Address = NOWHERE
     tlvs: tuple[Tlv, ...] = ()
     stray: bytes = b""
+
+    __repr__ = Message.__repr__
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,3 +345,5 @@ class AlertNotification(Pdu):
     esme: Address = NOWHERE
     tlvs: tuple[Tlv, ...] = ()
     stray: bytes = b""
+
+    __repr__ = Message.__repr__

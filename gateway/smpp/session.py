@@ -80,6 +80,8 @@ class Session:
 
     def octets_received(self, octets: bytes, now: float) -> list[e.Effect]:
         """What was read from the socket, in chunks of any size."""
+        if self.state is State.CLOSED:
+            return []
         self._framer.feed(octets)
         self._timers.heard_at = now
         self._misses = 0
@@ -282,6 +284,8 @@ class Session:
 
     def shut_down(self, now: float) -> list[e.Effect]:
         """Finish what is in flight, then unbind; new submits get ESME_RMSGQFUL meanwhile."""
+        if self.state is State.CLOSED:
+            return []
         if self.state is State.OPEN and not self._authenticating:
             return [self._closed("shutting down")]
         self.draining = True
@@ -314,6 +318,8 @@ class Session:
         """What the passing of time asks for; call about once a second."""
         if self.state is State.CLOSED:
             return []
+        if self._paused:  # it is us who do not read: silence says nothing about the ESME
+            self._timers.heard_at = now
         for command_id in self._ours.expired(now):
             if command_id is CommandId.unbind:
                 return [self._closed("no unbind_resp in time")]
@@ -335,7 +341,7 @@ class Session:
             return [e.Flag("session_init_timeout"), self._closed("no bind in time")]
         if self.state not in BOUND:
             return []
-        if due is Due.INACTIVITY:
+        if due is Due.INACTIVITY and not self.in_flight:
             return [e.Flag("inactivity_timeout"), *self._unbind(now)]
         if due is Due.ENQUIRE_LINK and not self._ours.awaits(CommandId.enquire_link):
             return [self._request(p.EnquireLink, self.limits.timers.response, now)]

@@ -20,6 +20,8 @@ BEFORE_5_0: Final[dict[int, CommandStatus]] = {
     _S.ESME_RINVDCS: _S.ESME_RSUBMITFAIL,
     _S.ESME_RINVSRCADDRSUBUNIT: _S.ESME_RSUBMITFAIL,
     _S.ESME_RINVDSTADDRSUBUNIT: _S.ESME_RSUBMITFAIL,
+    # Those of the broadcasts, which only a configured override could bring here.
+    **{status: _S.ESME_RSUBMITFAIL for status in _S if status >= _S.ESME_RINVBCASTFREQINT},
 }
 
 # A message_id of 3.3 has 9 octets with its NUL, and they are hexadecimal digits.
@@ -48,16 +50,19 @@ def message_id_for(version: InterfaceVersion, message_id: str) -> str:
 def adapted(response: SubmitSmResp, version: InterfaceVersion) -> SubmitSmResp:
     """The response as an ESME of this version understands it.
 
-    A response with a status has no message_id (SMPP 3.4 section 4.4.2), 3.3 knows no TLV
-    and only short ids.
+    A response with a status has no message_id (SMPP 3.4 section 4.4.2) but for an empty one
+    before TLVs, which would be read as it; 3.3 knows no TLV and only short ids.
     """
     status = response.command_status
     if status == CommandStatus.ESME_ROK and version is not InterfaceVersion.V33:
         return response
-    message_id = response.message_id if status == CommandStatus.ESME_ROK else None
+    tlvs = () if version is InterfaceVersion.V33 else response.tlvs
+    message_id = response.message_id
+    if status != CommandStatus.ESME_ROK:
+        message_id = "" if tlvs else None
     return replace(
         response,
         command_status=status_for(version, status),
         message_id=message_id and message_id_for(version, message_id),
-        tlvs=() if version is InterfaceVersion.V33 else response.tlvs,
+        tlvs=tlvs,
     )

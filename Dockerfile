@@ -1,0 +1,36 @@
+# syntax=docker/dockerfile:1
+# The gateway in a container: docs/operations.md, "In a container".
+
+ARG PYTHON=3.11
+
+# Everything that is downloaded is pinned by version and hash, and nothing is compiled: a
+# package without a wheel for this platform fails the build.
+FROM python:${PYTHON}-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m venv /build/tools && python -m venv --without-pip /opt/gateway
+WORKDIR /build/source
+COPY requirements.lock requirements-build.lock ./
+RUN /build/tools/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock \
+ && /build/tools/bin/pip --python /opt/gateway/bin/python install \
+      --require-hashes --only-binary :all: -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY gateway gateway
+RUN /build/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /build/wheels . \
+ && /build/tools/bin/pip --python /opt/gateway/bin/python install --no-deps --no-index \
+      /build/wheels/*.whl \
+ && /opt/gateway/bin/smpp-gateway --version
+
+FROM python:${PYTHON}-slim
+COPY --from=build /opt/gateway /opt/gateway
+# Nothing is written at run time, so the root file system may be read-only.
+ENV PATH=/opt/gateway/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+# A number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+# SMPP; and metrics and health, which listen on loopback unless admin.listen says otherwise.
+EXPOSE 2775 8080
+# The first process gets the signal itself and drains; give it longer than drain.timeout.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
+  CMD ["smpp-gateway", "healthcheck"]
+ENTRYPOINT ["smpp-gateway"]
+CMD ["serve", "-c", "/etc/smpp-gateway/gateway.toml"]

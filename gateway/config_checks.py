@@ -1,0 +1,218 @@
+"""What no single key can tell: keys that must agree, and the machine they must fit.
+
+`faults` are errors for `serve` and `check-config` alike, `warnings` are said and
+passed over, `environment` asks the machine and belongs to `check-config`.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+import argon2
+from argon2.exceptions import InvalidHashError
+
+from gateway.config import LOOPBACK_HOSTS, AccountSettings, Settings
+from gateway.config_problems import Loc, suggestion
+from gateway.omnichannel.outcome import read_overrides
+from gateway.smpp.constants import CommandStatus
+
+Fault = tuple[Loc, str]
+
+LISTENERS: Final = (("smpp", "listen"), ("admin", "listen"), ("sandbox", "listen"))
+
+
+def faults(settings: Settings) -> list[Fault]:
+    """Everything that makes these settings unusable, whatever machine they run on."""
+    found = [*_api_credentials(settings), *_status_overrides(settings), *_listeners(settings)]
+    for index, account in enumerate(settings.accounts):
+        found += ((("accounts", index, key), words) for key, words in _secrets(account))
+    return found
+
+
+def _api_credentials(settings: Settings) -> Iterator[Fault]:
+    api = settings.omnichannel
+    password = api.password.get_secret_value()
+    if api.username and not password:
+        yield ("omnichannel", "password"), "is required: give password or password_file"
+    if password and not api.username:
+        yield ("omnichannel", "username"), "is required: the API user that the password is for"
+    if ":" in api.username:
+        yield ("omnichannel", "username"), "must not contain a colon (HTTP basic authentication)"
+    without = [account.system_id for account in settings.accounts if not account.username]
+    if without and not api.username and not password:
+        names = ", ".join(f'"{name}"' for name in without)
+        yield (
+            ("omnichannel", "username"),
+            "is required, with password or password_file: these accounts have no API "
+            f"credentials of their own: {names}",
+        )
+
+
+def _secrets(account: AccountSettings) -> Iterator[tuple[str, str]]:
+    own = account.api_password.get_secret_value()
+    if account.username and not own:
+        yield "api_password", "is required beside username: give api_password or api_password_file"
+    if own and not account.username:
+        yield "username", "is required beside api_password: the API user it is for"
+    if ":" in account.username:
+        yield "username", "must not contain a colon (HTTP basic authentication)"
+    if account.password.get_secret_value().startswith("$argon2"):
+        key = "password_file" if account.password_file else "password"
+        yield key, "holds a hash: write it as password_hash"
+    if account.password_hash:
+        try:
+            kind = argon2.extract_parameters(account.password_hash).type
+        except (InvalidHashError, ValueError):
+            kind = None
+        if kind is not argon2.Type.ID:
+            yield (
+                "password_hash",
+                'is not an argon2id hash: make one with "smpp-gateway hash-password"',
+            )
+
+
+def _status_overrides(settings: Settings) -> Iterator[Fault]:
+    names = [status.name for status in CommandStatus if status is not CommandStatus.ESME_ROK]
+    for key, name in settings.omnichannel.status_overrides.items():
+        loc: Loc = ("omnichannel", "status_overrides", key)
+        if name == CommandStatus.ESME_ROK.name:
+            yield loc, "an error of the API cannot be answered with ESME_ROK"
+        elif name not in names:
+            yield loc, f'"{name}" is no command_status{suggestion(name, names)}'
+        else:
+            try:
+                read_overrides({key: name})
+            except ValueError as error:
+                yield loc, str(error)
+
+
+def _listeners(settings: Settings) -> Iterator[Fault]:
+    taken: dict[str, str] = {}
+    for section, key in LISTENERS:
+        endpoint: str = getattr(getattr(settings, section), key)
+        if not endpoint or endpoint.endswith(":0"):
+            continue
+        if endpoint in taken:
+            yield (section, key), f"{endpoint} is taken by {taken[endpoint]}"
+        taken.setdefault(endpoint, f"{section}.{key}")
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What works but is likely not meant, one line each."""
+    found = [words for applies, words in WARNINGS if applies(settings)]
+    for index, account in enumerate(settings.accounts):
+        here = f'accounts[{index}] "{account.system_id}"'
+        found += (f"{here}.{words}" for applies, words in ACCOUNT_WARNINGS if applies(account))
+        if account.response_deadline <= settings.omnichannel.connect_timeout:
+            found.append(
+                f"{here}.response_deadline: is not longer than omnichannel.connect_timeout, so a "
+                "slow connection uses it up"
+            )
+    return found
+
+
+def _api(settings: Settings) -> tuple[str, str]:
+    parts = urlsplit(settings.omnichannel.base_url)
+    return parts.hostname or "", parts.path
+
+
+WARNINGS: Final[list[tuple[Callable[[Settings], bool], str]]] = [
+    (lambda s: not s.accounts, "accounts: there are none, so nobody can bind"),
+    (lambda s: not s.smpp.listen, "smpp.listen: is empty, so nobody can connect"),
+    (
+        lambda s: _api(s)[0].endswith("messente.com") and _api(s)[1] != "/v1",
+        "omnichannel.base_url: the API's path is /v1, as in https://api.messente.com/v1",
+    ),
+    (
+        lambda s: (
+            "http2" in s.omnichannel.model_fields_set
+            and s.omnichannel.http2
+            and s.omnichannel.engine == "requests"
+        ),
+        "omnichannel.http2: the requests engine speaks HTTP/1.1 only",
+    ),
+    (
+        lambda s: (
+            "http2" in s.omnichannel.model_fields_set
+            and s.omnichannel.http2
+            and s.omnichannel.base_url.startswith("http:")
+        ),
+        "omnichannel.http2: needs https, an http base_url gets HTTP/1.1",
+    ),
+    (
+        lambda s: bool(s.sandbox.listen) and _api(s)[0] not in LOOPBACK_HOSTS,
+        "sandbox.listen: the sandbox runs, but omnichannel.base_url points elsewhere",
+    ),
+]
+ACCOUNT_WARNINGS: Final[list[tuple[Callable[[AccountSettings], bool], str]]] = [
+    (
+        lambda a: bool(a.password.get_secret_value()) and not a.password_file,
+        "password: stands in the clear; prefer password_hash (smpp-gateway hash-password)",
+    ),
+    (
+        lambda a: bool(a.throttle_burst) and not a.throttle,
+        "throttle_burst: does nothing without throttle",
+    ),
+]
+
+
+def environment(settings: Settings) -> tuple[list[str], list[str]]:
+    """What stands in the way on this machine, and what is only worth knowing.
+
+    A listener's port is bound and let go. A port in use is only worth knowing: the
+    check is usually run beside the running gateway.
+    """
+    problems: list[str] = []
+    notes: list[str] = []
+    api = settings.omnichannel
+    if api.ca_file:
+        try:
+            ssl.create_default_context(cafile=api.ca_file)
+        except OSError as error:
+            reason = error.strerror if error.errno == errno.ENOENT else str(error)
+            problems.append(f"omnichannel.ca_file: {api.ca_file} cannot be used: {reason}")
+    if api.engine == "libcurl":
+        try:
+            import pycurl  # noqa: F401
+        except ImportError as error:
+            problems.append(
+                f'omnichannel.engine: pycurl cannot be loaded ({error}): use "requests"'
+            )
+    by_place: defaultdict[str, list[str]] = defaultdict(list)
+    for section, key in LISTENERS:
+        endpoint = getattr(getattr(settings, section), key)
+        if endpoint:
+            by_place[endpoint].append(f"{section}.{key}")
+    for endpoint, keys in by_place.items():
+        if reason := _cannot_listen(endpoint):
+            where = notes if reason is IN_USE else problems
+            where.append(f"{keys[0]}: {endpoint} {reason}")
+    return problems, notes
+
+
+IN_USE: Final = "is in use; fine if that is the running gateway"
+
+
+def _cannot_listen(endpoint: str) -> str:
+    host, _, port = endpoint.rpartition(":")
+    try:
+        (family, kind, proto, _, address), *_ = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except socket.gaierror as error:
+        return f"does not resolve: {error.strerror}"
+    try:
+        with socket.socket(family, kind, proto) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return IN_USE
+        return f"cannot be bound: {error.strerror}"
+    return ""

@@ -1,0 +1,104 @@
+"""What the `send` verb prints: readable on a terminal, JSON lines into a pipe."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Any, Final, Self
+
+import click
+
+from gateway.send import Answer
+
+FEW: Final = 10  # up to so many messages get a line each on a terminal
+
+
+class Report:
+    """Prints answers as they come and, at the end of many, a summary.
+
+    Use it as a context manager around `send`; `add` is what `send` reports to.
+    """
+
+    def __init__(self, total: int, *, terminal: bool) -> None:
+        self._terminal = terminal
+        self._many = total > FEW
+        self._statuses: Counter[str] = Counter()
+        self._times: list[float] = []
+        self._started = time.monotonic()
+        self._bar: Any = None
+        if terminal and self._many:
+            self._bar = click.progressbar(length=total, label="Sending", show_pos=True)
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.__exit__(kind, error, traceback)
+        if self._statuses and (self._many or not self._terminal):
+            self._summarize()
+
+    @property
+    def all_accepted(self) -> bool:
+        """Whether every message so far was answered with ESME_ROK."""
+        return set(self._statuses) <= {"ESME_ROK"}
+
+    def add(self, answer: Answer) -> None:
+        """Count one message and print it where each has a line."""
+        self._statuses[answer.status] += 1
+        if answer.seconds:
+            self._times.append(answer.seconds)
+        if not self._terminal:
+            _line(
+                to=answer.to,
+                status=answer.status,
+                message_id=answer.message_id,
+                ms=round(answer.seconds * 1000, 3) if answer.seconds else None,
+            )
+        elif self._bar:
+            self._bar.update(1)
+        else:
+            taken = f"{answer.seconds * 1000:.1f} ms" if answer.seconds else ""
+            words = (answer.to, answer.status, answer.message_id, taken)
+            click.echo("  ".join(word for word in words if word))
+
+    def _summarize(self) -> None:
+        elapsed = time.monotonic() - self._started
+        total = self._statuses.total()
+        rate = total / elapsed if elapsed else 0.0
+        p50, p99 = percentile(self._times, 50), percentile(self._times, 99)
+        if not self._terminal:
+            _line(
+                summary=True,
+                messages=total,
+                statuses=dict(self._statuses),
+                per_second=round(rate, 1),
+                p50_ms=p50,
+                p99_ms=p99,
+            )
+            return
+        for status, count in self._statuses.most_common():
+            click.echo(f"{count:>8}  {status}")
+        times = "" if p50 is None else f", answers: p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+        click.echo(f"{total:>8}  messages in {elapsed:.1f} s, {rate:.1f} messages/s{times}")
+
+
+def percentile(seconds: list[float], percent: int) -> float | None:
+    """The nearest-rank percentile in milliseconds; None of nothing."""
+    if not seconds:
+        return None
+    rank = -(-len(seconds) * percent // 100)
+    return round(sorted(seconds)[rank - 1] * 1000, 3)
+
+
+def _line(**fields: object) -> None:
+    click.echo(json.dumps(fields))

@@ -1,0 +1,324 @@
+"""Who may bind: every refusal, its status, and which comes first."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from twisted.internet.defer import DeferredList
+
+from gateway.bridge.accounts import Account, Accounts, BindPenalties, BindRefused
+from gateway.bridge.passwords import HASHER, PasswordCheck
+from gateway.config import AccountSettings
+from gateway.omnichannel.client import Credentials
+from gateway.smpp.constants import CommandStatus
+from gateway.smpp.pdu import Bind, BindReceiver, BindTransceiver, BindTransmitter
+
+InReactor = Callable[..., Any]
+HASH = HASHER.hash("secret8")
+SHARED = Credentials.basic("shared", "key")
+ALLOWED, ELSEWHERE = "192.0.2.7", "203.0.113.9"
+
+
+def account(system_id: str = "bank", **fields: Any) -> Account:
+    settings = AccountSettings(system_id=system_id, password_hash=HASH, **fields)
+    return Account(settings, HASH, SHARED)
+
+
+@pytest.fixture(scope="module")
+def check(running_reactor: Any, in_reactor: InReactor) -> Iterator[PasswordCheck]:
+    check = PasswordCheck(running_reactor, running_reactor.seconds, 300)
+    in_reactor(check.start)
+    yield check
+    in_reactor(check.stop)
+
+
+class Door:
+    """Accounts behind a function that answers with the account or the refusal."""
+
+    def __init__(
+        self,
+        check: PasswordCheck,
+        in_reactor: InReactor,
+        *accounts: Account,
+        wrong: CommandStatus = CommandStatus.ESME_RINVPASWD,
+    ) -> None:
+        self.accounts = Accounts(list(accounts), check, wrong)
+        self._in_reactor = in_reactor
+
+    def knock(
+        self,
+        system_id: str = "bank",
+        password: str = "secret8",
+        peer: str = ALLOWED,
+        kind: type[Bind] = BindTransceiver,
+    ) -> Account | BindRefused:
+        bind = kind(1, system_id=system_id, password=password)
+        try:
+            found = self._in_reactor(self.accounts.authenticate, bind, peer)
+        except BindRefused as refusal:
+            return refusal
+        assert isinstance(found, Account)
+        return found
+
+
+MakeDoor = Callable[..., Door]
+
+
+@pytest.fixture
+def make(check: PasswordCheck, in_reactor: InReactor) -> MakeDoor:
+    return lambda *accounts, **options: Door(check, in_reactor, *accounts, **options)
+
+
+def refused(answer: Account | BindRefused) -> tuple[str, str]:
+    assert isinstance(answer, BindRefused), "the bind was accepted"
+    return answer.command_status.name, answer.detail
+
+
+def test_an_account_that_may_bind(make: MakeDoor) -> None:
+    bank, demo = account(), account("demo")
+    door = make(bank, demo)
+    assert door.knock() is bank
+    assert door.knock("demo", kind=BindReceiver) is demo
+    assert (bank.binds, demo.binds) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("system_id", "password"),
+    [
+        ("bank", "wrong"),
+        ("bank", ""),
+        ("nobody", "secret8"),
+        ("", "secret8"),
+        ("", ""),
+        ("BANK", "secret8"),
+        ("bank ", "secret8"),
+        ("bank", "secret8\xe9"),
+        ("bänk\xff", "\xff\x80"),
+    ],
+)
+def test_wrong_credentials(make: MakeDoor, system_id: str, password: str) -> None:
+    """One status for an unknown name and a wrong password: it does not tell names apart."""
+    bank = account()
+    assert refused(make(bank).knock(system_id, password))[0] == "ESME_RINVPASWD"
+    other = make(bank, wrong=CommandStatus.ESME_RBINDFAIL)
+    assert refused(other.knock(system_id, password))[0] == "ESME_RBINDFAIL"
+    assert bank.binds == 0
+
+
+def test_the_password_of_another_account(make: MakeDoor) -> None:
+    other = Account(
+        AccountSettings(system_id="demo", password_hash="x"), HASHER.hash("other"), SHARED
+    )
+    door = make(account(), other)
+    assert refused(door.knock("demo", "secret8"))[0] == "ESME_RINVPASWD"
+    assert refused(door.knock("bank", "other"))[0] == "ESME_RINVPASWD"
+
+
+ORDER = [
+    # what is wrong, and how it is refused; the earlier hides the later
+    ("address", "ESME_RBINDFAIL", "this address is not in the account's allow list"),
+    ("password", "ESME_RINVPASWD", "wrong password"),
+    ("disabled", "ESME_RBINDFAIL", "the account is disabled"),
+    ("bind_type", "ESME_RBINDFAIL", "the account may not bind as transceiver"),
+    ("max_binds", "ESME_RBINDFAIL", "the account has its max_binds of 1"),
+]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {row[0] for row in rows}
+        for size in range(len(ORDER) + 1)
+        for rows in itertools.combinations(ORDER, size)
+    ],
+    ids=lambda wrong: "+".join(sorted(wrong)) or "nothing",
+)
+def test_every_refusal_and_which_comes_first(make: MakeDoor, wrong: set[str]) -> None:
+    bank = account(
+        allow=["192.0.2.0/24"],
+        enabled="disabled" not in wrong,
+        bind_types=["receiver"] if "bind_type" in wrong else ["transceiver"],
+        max_binds=1,
+    )
+    bank.binds = taken = 1 if "max_binds" in wrong else 0
+    answer = make(bank).knock(
+        password="wrong" if "password" in wrong else "secret8",
+        peer=ELSEWHERE if "address" in wrong else ALLOWED,
+    )
+    expected = next(((row[1], row[2]) for row in ORDER if row[0] in wrong), None)
+    if expected is None:
+        assert answer is bank
+        assert bank.binds == 1
+    else:
+        assert refused(answer) == expected
+        assert bank.binds == taken, "a refused bind takes no place"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (BindTransmitter, "transmitter"),
+        (BindReceiver, "receiver"),
+        (BindTransceiver, "transceiver"),
+    ],
+)
+def test_each_bind_type(make: MakeDoor, kind: type[Bind], name: str) -> None:
+    others = [word for word in ("transmitter", "receiver", "transceiver") if word != name]
+    assert isinstance(make(account(bind_types=[name])).knock(kind=kind), Account)
+    assert refused(make(account(bind_types=others)).knock(kind=kind)) == (
+        "ESME_RBINDFAIL",
+        f"the account may not bind as {name}",
+    )
+    assert refused(make(account(bind_types=[])).knock(kind=kind))[0] == "ESME_RBINDFAIL"
+
+
+def test_max_binds_and_their_release(make: MakeDoor) -> None:
+    bank = account(max_binds=2)
+    door = make(bank)
+    assert door.knock() is door.knock(kind=BindReceiver) is bank
+    full = ("ESME_RBINDFAIL", "the account has its max_binds of 2")
+    assert refused(door.knock()) == full
+    bank.release()
+    assert door.knock() is bank
+    assert refused(door.knock()) == full
+
+
+def test_max_binds_holds_for_binds_at_the_same_moment(
+    make: MakeDoor, in_reactor: InReactor
+) -> None:
+    bank = account(max_binds=3)
+    accounts = make(bank).accounts
+
+    def a_storm() -> Any:
+        bind = BindTransceiver(1, system_id="bank", password="secret8")
+        return DeferredList(
+            [accounts.authenticate(bind, ALLOWED) for _ in range(10)], consumeErrors=True
+        )
+
+    results = [passed for passed, _ in in_reactor(a_storm)]
+    assert results.count(True) == bank.binds == 3
+
+
+@pytest.mark.parametrize(
+    ("allow", "peer", "allowed"),
+    [
+        ([], ELSEWHERE, True),
+        ([], "2001:db8::1", True),
+        ([], "not an address", True),
+        (["192.0.2.7"], "192.0.2.7", True),
+        (["192.0.2.7"], "192.0.2.8", False),
+        (["192.0.2.0/24"], "192.0.2.255", True),
+        (["192.0.2.0/24"], "192.0.3.0", False),
+        (["192.0.2.77/24"], "192.0.2.1", True),
+        (["198.51.100.1", "192.0.2.0/24"], "192.0.2.1", True),
+        (["0.0.0.0/0"], "203.0.113.9", True),
+        (["0.0.0.0/0"], "2001:db8::1", False),
+        (["2001:db8::/32"], "2001:db8::1", True),
+        (["2001:db8::/32"], "2001:DB8:0:0:0:0:0:1", True),
+        (["2001:db8::/32"], "2001:db9::1", False),
+        (["2001:db8::/32"], "192.0.2.1", False),
+        (["2001:db8::1"], "2001:db8::2", False),
+        # A listener on [::] sees IPv4 clients so.
+        (["192.0.2.0/24"], "::ffff:192.0.2.7", True),
+        (["192.0.2.0/24"], "::ffff:203.0.113.9", False),
+        (["0.0.0.0/0"], "::ffff:203.0.113.9", True),
+        (["fe80::/10"], "fe80::1%eth0", True),
+        (["fe80::/10"], "2001:db8::1%eth0", False),
+        (["127.0.0.1", "::1"], "::1", True),
+        (["192.0.2.7"], "", False),
+        (["0.0.0.0/0", "::/0"], "unix", False),
+        (["192.0.2.7"], "192.0.2.7:2775", False),
+        (["192.0.2.7"], "192.0.2.07", False),
+    ],
+)
+def test_the_allow_list(make: MakeDoor, allow: list[str], peer: str, allowed: bool) -> None:
+    answer = make(account(allow=allow)).knock(peer=peer)
+    if allowed:
+        assert isinstance(answer, Account)
+    else:
+        assert refused(answer)[0] == "ESME_RBINDFAIL"
+
+
+def test_a_strangers_name_is_no_label(make: MakeDoor) -> None:
+    accounts = make(account()).accounts
+    assert accounts.knows("bank")
+    assert not accounts.knows("BANK")
+    assert not accounts.knows("")
+
+
+def test_refusals_tell_nothing_that_was_sent(make: MakeDoor) -> None:
+    door = make(account(allow=["198.51.100.0/24"]), account("open"))
+    for answer in (
+        door.knock("bank", "pass-phrase"),
+        door.knock("open", "pass-phrase"),
+        door.knock("stranger", "pass-phrase"),
+    ):
+        _, detail = refused(answer)
+        assert isinstance(answer, BindRefused)
+        shown = f"{detail} {answer} {answer!r} {answer.fields}"
+        for secret in ("pass-phrase", "stranger", ALLOWED, HASH):
+            assert secret not in shown
+
+
+def test_api_credentials_of_its_own() -> None:
+    assert account().credentials is SHARED
+    own = account(username="bank-user", api_password="bank-key").credentials
+    assert own == Credentials.basic("bank-user", "bank-key")
+
+
+# Penalties
+
+
+def test_the_first_failure_is_answered_at_once_and_each_further_one_later() -> None:
+    penalties = BindPenalties()
+    waits = [penalties.failed(ELSEWHERE, 100.0 + count) for count in range(9)]
+    assert waits == [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
+
+
+def test_a_wait_stays_bounded_for_ever() -> None:
+    penalties = BindPenalties()
+    waits = [penalties.failed(ELSEWHERE, 0.0) for _ in range(5_000)]
+    assert max(waits) == waits[-1] == 5.0
+
+
+def test_each_address_has_its_own() -> None:
+    penalties = BindPenalties()
+    for _ in range(5):
+        penalties.failed(ELSEWHERE, 0.0)
+    assert penalties.failed(ALLOWED, 0.0) == 0.0
+
+
+def test_a_bind_that_succeeds_forgives() -> None:
+    penalties = BindPenalties()
+    for _ in range(5):
+        penalties.failed(ELSEWHERE, 0.0)
+    penalties.passed(ELSEWHERE)
+    penalties.passed("never seen")
+    assert penalties.failed(ELSEWHERE, 0.0) == 0.0
+
+
+def test_time_forgives() -> None:
+    penalties = BindPenalties()
+    for _ in range(5):
+        penalties.failed(ELSEWHERE, 0.0)
+    assert penalties.failed(ELSEWHERE, 59.0) == 4.0
+    assert penalties.failed(ELSEWHERE, 118.0) == 5.0
+    assert penalties.failed(ELSEWHERE, 179.0) == 0.0
+
+
+def test_addresses_without_end_do_not_fill_the_memory() -> None:
+    penalties = BindPenalties()
+    penalties.failed("first", 0.0)
+    for count in range(9_999):
+        penalties.failed(f"2001:db8::{count:x}", 0.0)
+    assert penalties.failed("first", 0.0) == 0.25  # still known, and now the newest
+    for count in range(9_999, 19_998):
+        penalties.failed(f"2001:db8::{count:x}", 0.0)
+    assert penalties.failed("first", 0.0) == 0.5
+    for count in range(19_998, 29_998):
+        penalties.failed(f"2001:db8::{count:x}", 0.0)
+    assert penalties.failed("first", 0.0) == 0.0  # pushed out by ten thousand others
+    assert penalties.failed("2001:db8::0", 0.0) == 0.0

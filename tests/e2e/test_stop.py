@@ -1,0 +1,135 @@
+"""How the installed command stops, and how it does not start."""
+
+from __future__ import annotations
+
+import socket
+import time
+from signal import SIGINT, SIGTERM
+
+import pytest
+
+from tests.e2e import esme
+from tests.e2e import raw_esme as wire
+from tests.e2e.daemon import ACCOUNT, Daemon, until
+from tests.e2e.raw_esme import RESP, RawEsme, pdu
+
+HANGS = "37255509000"
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+def test_a_drain_finishes_what_is_in_flight(number: int) -> None:
+    with Daemon(sandbox="rate_limit = 0\nlatency = 0.7") as daemon:
+        with RawEsme(daemon.port) as client, RawEsme(daemon.port) as stranger:
+            client.bind()
+            client.send(*(wire.submit(n) for n in range(1, 21)))
+            until(lambda: daemon.metric("smppgw_submits_in_flight") == 20, "the submits")
+            daemon.kill(number)
+            daemon.event("draining")
+            assert daemon.admin("/readyz")[:2] == (503, "text/plain; charset=utf-8")
+            assert "draining" in daemon.admin("/readyz")[2]
+            assert daemon.admin("/livez")[0] == 200
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", daemon.port))
+            assert stranger.rest() == []
+            refused = client.ask(wire.submit(100))
+            assert (refused.sequence, refused.status) == (100, wire.RMSGQFUL)
+            assert client.alive()
+            answers = [client.expect() for _ in range(20)]
+            assert {answer.sequence for answer in answers} == set(range(1, 21))
+            assert {answer.status for answer in answers} == {wire.ROK}
+            unbind = client.expect()
+            assert (unbind.command_id, unbind.length) == (wire.UNBIND, 16)
+            assert client.alive(), "until it is unbound"
+            client.send(pdu(wire.UNBIND | RESP, unbind.sequence))
+            assert client.rest() == []
+        assert daemon.wait() == 0
+        assert daemon.events("draining")[0]["reason"] == ("SIGTERM", "SIGINT")[number == SIGINT]
+        assert daemon.events("session_ended")[0]["reason"] == "unbound by the gateway"
+        assert daemon.log()[-1]["event"] == "stopped"
+        daemon.assert_healthy_log()
+
+
+@pytest.mark.parametrize("engine", ["libcurl", "requests"])
+def test_a_second_signal_does_not_wait(engine: str) -> None:
+    with Daemon(omnichannel=f'engine = "{engine}"') as daemon:
+        with RawEsme(daemon.port) as client:
+            client.bind().send(wire.submit(1, HANGS))
+            until(lambda: daemon.sandbox("/sandbox/counts").get("hang"), "the post")
+            daemon.kill()
+            daemon.event("draining")
+            started = time.monotonic()
+            daemon.kill()
+            assert daemon.wait() == 0
+            assert time.monotonic() - started < 2
+            assert client.rest() == []
+        assert len(daemon.events("stopping_at_once")) == 1
+        assert daemon.log()[-1]["event"] == "stopped"
+        daemon.assert_healthy_log()
+
+
+def test_drain_timeout_is_the_end() -> None:
+    with Daemon(more="[drain]\ntimeout = 0.5") as daemon:
+        with RawEsme(daemon.port) as client:
+            client.bind().send(wire.submit(1, HANGS))
+            until(lambda: daemon.sandbox("/sandbox/counts").get("hang"), "the post")
+            started = time.monotonic()
+            assert daemon.stop() == 0
+            assert 0.4 < time.monotonic() - started < 2
+        assert daemon.events("connections_dropped")[0]["connections"] == 1
+        # What became of it nobody knows, and the log says so.
+        assert daemon.events("message_refused")[0]["outcome"] == "unknown"
+        daemon.assert_healthy_log()
+
+
+def test_unbind_timeout_is_the_end_of_a_deaf_client() -> None:
+    with Daemon(smpp="unbind_timeout = 0.5") as daemon:
+        with RawEsme(daemon.port) as client:
+            client.bind()
+            started = time.monotonic()
+            assert daemon.stop() == 0
+            assert 0.4 < time.monotonic() - started < 2.5
+            assert [one.command_id for one in client.rest()] == [wire.UNBIND]
+        assert daemon.events("session_ended")[0]["reason"] == "no unbind_resp in time"
+        assert daemon.events("connections_dropped") == []
+        daemon.assert_healthy_log()
+
+
+def test_a_port_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        daemon = Daemon(listen=address)
+        assert daemon.refuses_to_start() == 1
+        (event,) = daemon.events("cannot_listen")
+        assert event["address"] == address
+        assert "in use" in event["detail"]
+        assert address.rpartition(":")[2] in "\n".join(daemon.stderr)
+        assert "Traceback" not in daemon.output()
+
+
+@pytest.mark.parametrize(
+    ("smpp", "accounts", "words"),
+    [
+        ("windw = 4", ACCOUNT, "windw"),
+        ('system_id = "much-too-long-a-name"', ACCOUNT, "system_id"),
+        ("", ACCOUNT.replace("max_binds = 1000", "max_binds = 0"), "max_binds"),
+        ("", ACCOUNT.replace("password_hash", "pasword_hash"), "pasword_hash"),
+        ("= not TOML", ACCOUNT, "TOML"),
+    ],
+)
+def test_a_bad_configuration(smpp: str, accounts: str, words: str) -> None:
+    daemon = Daemon(smpp=smpp, accounts=accounts)
+    assert daemon.refuses_to_start() == 78
+    assert any(words in line for line in daemon.stderr), daemon.output()
+    assert "Traceback" not in daemon.output()
+
+
+def test_a_newcomer_is_invited() -> None:
+    """What is printed names the ports that were really taken."""
+    with Daemon() as daemon:
+        invitation = "\n".join(daemon.stderr)
+        assert f"127.0.0.1:{daemon.port}" in invitation
+        assert f"--port {daemon.port} --to +" in invitation
+        assert f"http://127.0.0.1:{daemon.ports['admin']}/metrics" in invitation
+        with esme.bound(daemon.port) as client:
+            assert esme.send(client, "+37255555555", b"Hello").status == wire.ROK
+        assert daemon.stop() == 0

@@ -1,0 +1,333 @@
+"""The shell around the session, over real sockets, with a doorkeeper and a relay of the test."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+from twisted.internet.defer import Deferred, fail, succeed
+
+from gateway.bridge.accounts import Account, BindRefused
+from gateway.bridge.relay import Answer, Origin
+from gateway.config import AccountSettings
+from gateway.metrics import Metrics
+from gateway.net.smpp_server import SmppServer
+from gateway.omnichannel.client import Credentials
+from gateway.smpp.constants import CommandStatus
+from gateway.smpp.pdu import Bind, SubmitSm, SubmitSmResp
+from gateway.smpp.session import SessionLimits
+from gateway.smpp.timers import TimerLimits
+from tests.e2e import raw_esme as wire
+from tests.e2e.raw_esme import RESP, RawEsme, pdu
+
+WINDOW = 4
+
+
+class Door:
+    """Lets everybody in, unless `verdict` says otherwise."""
+
+    def __init__(self) -> None:
+        settings = AccountSettings.model_validate(
+            {"system_id": "demo", "password": "demo", "window": WINDOW}
+        )
+        self.account = Account(settings, "", Credentials.basic("user", "password"))
+        self.verdict: Callable[[], Deferred[Account]] = self._welcome
+        self.peers: list[str] = []
+
+    def _welcome(self) -> Deferred[Account]:
+        self.account.binds += 1
+        return succeed(self.account)
+
+    def authenticate(self, bind: Bind, peer: str) -> Deferred[Account]:
+        self.peers.append(peer)
+        return self.verdict()
+
+    def knows(self, system_id: str) -> bool:
+        return system_id == "demo"
+
+
+class Relay:
+    """Keeps what is submitted, until the test answers it."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[SubmitSm, Answer]] = []
+        self.origins: list[Origin] = []
+        self.at_once: CommandStatus | None = None
+
+    def submit(self, submit: SubmitSm, origin: Origin, answer: Answer) -> None:
+        self.origins.append(origin)
+        if self.at_once is not None:
+            answer(SubmitSmResp(submit.sequence_number, self.at_once))
+            return
+        self.waiting.append((submit, answer))
+
+    def settle(self, index: int = 0) -> None:
+        submit, answer = self.waiting.pop(index)
+        answer(SubmitSmResp(submit.sequence_number, 0, f"id-{submit.sequence_number}"))
+
+
+class Gateway:
+    def __init__(self, reactor: Any, in_reactor: Callable[..., Any]) -> None:
+        self.call = in_reactor
+        self.door, self.relay, self.metrics = Door(), Relay(), Metrics()
+        self.capture = LogCapture()
+        log = structlog.wrap_logger(None, processors=[self.capture]).bind()
+        timers = TimerLimits(session_init=0.6, pdu_read=0.6, enquire_link=0, unbind=0.6)
+        self.server = SmppServer(
+            reactor,
+            SessionLimits(timers=timers),
+            "gateway",
+            self.door,
+            self.relay,
+            self.metrics,
+            log,
+        )
+        self.listening = in_reactor(reactor.listenTCP, 0, self.server, 50, "127.0.0.1")
+        self.port: int = self.listening.getHost().port
+
+    def bound(self, command_id: int = wire.BIND_TRANSCEIVER) -> RawEsme:
+        return RawEsme(self.port).bind(command_id)
+
+    def until(self, true: Callable[[], Any]) -> None:
+        deadline = time.monotonic() + 8
+        while not self.call(true):
+            assert time.monotonic() < deadline, "waited 8 s"
+            time.sleep(0.005)
+
+    def events(self, name: str) -> list[Any]:
+        return [entry for entry in self.capture.entries if entry["event"] == name]
+
+    def sample(self, name: str, **labels: str) -> float:
+        self.call(self.server.refresh_metrics)
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def end(self) -> None:
+        self.call(self.listening.stopListening)
+        gone = self.call(lambda: [self.server.shut_down()])
+        self.call(self.server.abort)
+        self.call(lambda: gone[0])
+        assert not self.server.connections
+        assert not self.server._beat.running
+
+
+@pytest.fixture
+def gateway(running_reactor: Any, in_reactor: Callable[..., Any]) -> Iterator[Gateway]:
+    found = Gateway(running_reactor, in_reactor)
+    yield found
+    found.end()
+
+
+def test_no_delay_and_keep_alive_are_set_on_what_is_accepted(gateway: Gateway) -> None:
+    with gateway.bound():
+        (connection,) = gateway.server.connections
+        handle = connection.transport.getHandle()
+        assert handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert handle.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_answers_leave_as_they_come(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        client.send(wire.submit(11), wire.submit(12), wire.submit(13))
+        gateway.until(lambda: len(gateway.relay.waiting) == 3)
+        for index in (2, 0, 0):
+            gateway.call(gateway.relay.settle, index)
+        answers = [client.expect() for _ in range(3)]
+    assert [answer.sequence for answer in answers] == [13, 11, 12]
+    assert [answer.message_id for answer in answers] == ["id-13", "id-11", "id-12"]
+
+
+def test_the_window_bounds_what_the_relay_is_given(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        client.send(*(wire.submit(number) for number in range(1, 31)))
+        for number in range(1, 31):
+            gateway.until(lambda: gateway.relay.waiting)
+            assert len(gateway.relay.waiting) <= WINDOW
+            gateway.call(gateway.relay.settle)
+            assert client.expect().sequence == number
+        assert gateway.relay.waiting == []
+        assert client.alive()
+    assert {origin.account for origin in gateway.relay.origins} == {gateway.door.account}
+
+
+def test_requests_refused_at_once_do_not_stall_the_session(gateway: Gateway) -> None:
+    """The answers come while the effects of one read still run: pause and resume keep order."""
+    gateway.relay.at_once = CommandStatus.ESME_RTHROTTLED
+    with gateway.bound() as client:
+        client.send(*(wire.submit(number) for number in range(1, 200)))
+        answers = [client.expect() for _ in range(199)]
+        assert [answer.sequence for answer in answers] == list(range(1, 200))
+        assert {answer.status for answer in answers} == {wire.RTHROTTLED}
+        assert client.alive()
+
+
+def test_a_bind_admitted_at_once_does_not_stall_the_session(gateway: Gateway) -> None:
+    with RawEsme(gateway.port) as client:
+        client.send(pdu(9, 1, wire.bind_body()), pdu(wire.ENQUIRE_LINK, 2))
+        assert client.expect().command_id == wire.BIND_TRANSCEIVER | RESP
+        assert client.expect().sequence == 2
+        assert client.alive()
+
+
+def test_the_bind_response(gateway: Gateway) -> None:
+    for version, tail in ((0x33, b""), (0x34, wire.tlv(0x0210, b"\x34")), (0x50, None)):
+        with RawEsme(gateway.port) as client:
+            answer = client.ask(pdu(2, 9, wire.bind_body(interface_version=version)))
+            expected = wire.tlv(0x0210, b"\x34") if tail is None else tail
+            assert answer.body == b"gateway\0" + expected
+    assert gateway.door.peers == ["127.0.0.1"] * 3
+
+
+def test_bad_binds_wait_longer_each_time(gateway: Gateway) -> None:
+    def refuse() -> Deferred[Account]:
+        return fail(BindRefused("no", command_status=CommandStatus.ESME_RBINDFAIL))
+
+    def refused() -> float:
+        with RawEsme(gateway.port) as client:
+            started = time.monotonic()
+            (answer,) = client.send(pdu(1, 5, wire.bind_body())).rest()
+            assert answer == wire.Pdu(17, 0x80000001, wire.RBINDFAIL, 5, b"\0")
+            return time.monotonic() - started
+
+    gateway.door.verdict = refuse
+    seconds = [refused() for _ in range(3)]
+    assert seconds[0] < 0.2
+    assert 0.25 <= seconds[1] < 0.5 <= seconds[2] < 1
+    (first, *_) = gateway.events("bind_refused")
+    assert (first["command_status"], first["bind_type"]) == ("ESME_RBINDFAIL", "receiver")
+    labels = {"bind_type": "receiver", "command_status": "ESME_RBINDFAIL"}
+    assert gateway.sample("smppgw_binds_total", **labels) == 3
+
+
+def test_a_fault_of_ours_in_a_bind_is_answered_and_logged(gateway: Gateway) -> None:
+    gateway.door.verdict = lambda: fail(ZeroDivisionError("ours"))
+    with RawEsme(gateway.port) as client:
+        (answer,) = client.send(pdu(9, 5, wire.bind_body())).rest()
+    assert (answer.status, answer.body) == (wire.RSYSERR, b"\0")
+    (event,) = gateway.events("bind_failed")
+    assert event["log_level"] == "error"
+    assert "ZeroDivisionError" in event["failure"]
+
+
+def test_who_leaves_before_the_verdict_gives_the_place_back(gateway: Gateway) -> None:
+    verdict: Deferred[Account] = Deferred()
+    gateway.door.verdict = lambda: verdict
+    with RawEsme(gateway.port) as client:
+        client.send(pdu(9, 1, wire.bind_body()))
+        gateway.until(lambda: gateway.door.peers)
+        (connection,) = gateway.server.connections
+        gateway.call(connection.transport.abortConnection)
+        gateway.until(lambda: not gateway.server.connections)
+    gateway.door.account.binds = 1
+    gateway.call(verdict.callback, gateway.door.account)
+    assert gateway.door.account.binds == 0
+    assert gateway.sample("smppgw_sessions", bind_type="transceiver") == 0
+
+
+def test_an_answer_after_the_end_goes_nowhere(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        client.send(wire.submit(1))
+        gateway.until(lambda: gateway.relay.waiting)
+    gateway.until(lambda: not gateway.server.connections)
+    gateway.call(gateway.relay.settle)
+    (ended,) = gateway.events("session_ended")
+    assert (ended["reason"], ended["unanswered"]) == ("closed by the ESME without unbind", 1)
+    assert gateway.sample("smppgw_pdu_errors_total", reason="answer_after_close") == 1
+    assert gateway.door.account.binds == 0
+
+
+def test_unbind_waits_for_what_is_in_flight(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        client.send(wire.submit(1), pdu(wire.UNBIND, 2))
+        gateway.until(lambda: gateway.relay.waiting)
+        gateway.call(gateway.relay.settle)
+        assert [answer.command_id for answer in client.rest()] == [
+            wire.SUBMIT_SM | RESP,
+            wire.UNBIND | RESP,
+        ]
+
+
+def test_unbind_does_not_wait_for_ever(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        client.send(wire.submit(1), pdu(wire.UNBIND, 2))
+        assert [answer.command_id for answer in client.rest()] == [wire.UNBIND | RESP]
+    gateway.call(gateway.relay.settle)
+
+
+def test_a_shutdown_ends_with_the_last_connection(gateway: Gateway) -> None:
+    with gateway.bound() as first, gateway.bound() as second, RawEsme(gateway.port) as stranger:
+        first.send(wire.submit(1))
+        gateway.until(lambda: gateway.relay.waiting and len(gateway.server.connections) == 3)
+        fired: list[None] = []
+        gateway.call(lambda: gateway.server.shut_down().addCallback(fired.append) and None)
+        assert stranger.rest() == []
+        assert first.ask(wire.submit(2)).status == wire.RMSGQFUL
+        gateway.call(gateway.relay.settle)
+        assert first.expect().sequence == 1
+        for client in (first, second):
+            unbind = client.expect()
+            assert unbind.command_id == wire.UNBIND
+            assert fired == []
+            client.send(pdu(wire.UNBIND | RESP, unbind.sequence))
+            assert client.rest() == []
+        gateway.until(lambda: fired)
+
+
+def test_a_shutdown_with_nobody_there_ends_at_once(gateway: Gateway) -> None:
+    assert gateway.call(gateway.server.shut_down) is None
+
+
+def test_a_bind_in_the_middle_of_a_shutdown_is_answered_and_unbound(gateway: Gateway) -> None:
+    verdict: Deferred[Account] = Deferred()
+    gateway.door.verdict = lambda: verdict
+    with RawEsme(gateway.port) as client:
+        client.send(pdu(9, 1, wire.bind_body()))
+        gateway.until(lambda: gateway.door.peers)
+        gateway.call(lambda: [gateway.server.shut_down()])
+        gateway.door.account.binds = 1
+        gateway.call(verdict.callback, gateway.door.account)
+        assert client.expect().command_id == wire.BIND_TRANSCEIVER | RESP
+        unbind = client.expect()
+        assert unbind.command_id == wire.UNBIND
+        client.send(pdu(wire.UNBIND | RESP, unbind.sequence))
+        assert client.rest() == []
+    assert gateway.door.account.binds == 0
+
+
+def test_abort_drops_everybody(gateway: Gateway) -> None:
+    with gateway.bound() as bound, RawEsme(gateway.port) as stranger:
+        gateway.until(lambda: len(gateway.server.connections) == 2)
+        gateway.call(gateway.server.abort)
+        assert bound.rest() == stranger.rest() == []
+
+
+def test_an_answer_is_read_before_a_closed_connection_is_cut(gateway: Gateway) -> None:
+    """Closing waits for a peer that reads late, but only as long as for an unbind."""
+    with RawEsme(gateway.port) as client:
+        client.send(pdu(0x15, 7, length=3))
+        gateway.until(lambda: not gateway.server.connections)
+        assert client.expect().status == wire.RINVCMDLEN
+
+
+def test_counts_of_sessions_and_pdus(gateway: Gateway) -> None:
+    with gateway.bound(wire.BIND_TRANSMITTER) as client:
+        assert gateway.sample("smppgw_sessions", bind_type="transmitter") == 1
+        assert gateway.sample("smppgw_connections") == 1
+        client.send(wire.submit(1), wire.submit(2))
+        gateway.until(lambda: len(gateway.relay.waiting) == 2)
+        assert gateway.sample("smppgw_submits_in_flight") == 2
+        for _ in range(2):
+            gateway.call(gateway.relay.settle)
+        assert [client.expect().sequence, client.expect().sequence] == [1, 2]
+        assert client.alive()
+        labels = {"direction": "in", "command_id": "submit_sm"}
+        assert gateway.sample("smppgw_pdus_total", **labels) == 2
+        assert gateway.sample("smppgw_pdus_total", **labels) == 2, "counted once"
+    gateway.until(lambda: not gateway.server.connections)
+    assert gateway.sample("smppgw_sessions", bind_type="transmitter") == 0
+    labels = {"direction": "out", "command_id": "enquire_link_resp"}
+    assert gateway.sample("smppgw_pdus_total", **labels) == 1

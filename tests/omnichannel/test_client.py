@@ -1,0 +1,285 @@
+"""One message to the API: how often it is posted, when, and what comes of it.
+
+The transport is scripted: here the client is on trial, not its neighbour.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from gateway.metrics import Metrics
+from gateway.omnichannel.client import Credentials, OmnichannelClient
+from gateway.omnichannel.outcome import Outcome, Verdict, read_overrides
+from gateway.omnichannel.payload import SmsRequest
+from gateway.omnichannel.transport import FailureKind, HttpAnswer, HttpFailure
+from gateway.smpp.constants import CommandStatus
+from tests.omnichannel.scripted_transport import (
+    OVERRUN,
+    Post,
+    ScriptedTransport,
+    Step,
+    accepted,
+    failure,
+    in_turn,
+    refused,
+    run,
+)
+
+SMS = SmsRequest("+37255500001", "Hello", sender="Bank")
+CREDENTIALS = Credentials.basic("user", "pass:wörd")
+NOT_SENT = failure(FailureKind.CONNECT, sent=False, detail="refused")
+
+
+class Trial:
+    """A client in front of a script; `outcomes` fills as messages are settled."""
+
+    def __init__(
+        self, script: Callable[[Post], Step], overrides: dict[str, str] | None = None
+    ) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000.0)
+        self.transport = ScriptedTransport(self.clock, script)
+        self.metrics = Metrics()
+        self.client = OmnichannelClient(
+            self.transport, self.clock, self.metrics, read_overrides(overrides or {})
+        )
+        self.outcomes: list[Outcome] = []
+        self.settled_at: list[float] = []
+
+    def send(self, seconds: float = 10.0) -> Deferred[None]:
+        def settled(outcome: Outcome) -> None:
+            self.outcomes.append(outcome)
+            self.settled_at.append(self.clock.seconds())
+
+        return self.client.send(SMS, CREDENTIALS, seconds).addCallback(settled)
+
+    def run(self, seconds: float = 60.0) -> None:
+        run(self.clock, seconds)
+
+    @property
+    def outcome(self) -> Outcome:
+        [outcome] = self.outcomes
+        return outcome
+
+    def requests(self, outcome: str) -> float | None:
+        return self.metrics.registry.get_sample_value(
+            "smppgw_api_requests_total", {"outcome": outcome}
+        )
+
+    def pauses(self) -> list[float]:
+        times = [post.at for post in self.transport.posts]
+        return [round(late - early, 2) for early, late in itertools.pairwise(times)]
+
+
+def test_the_request_as_the_api_wants_it() -> None:
+    trial = Trial(in_turn(accepted()))
+    trial.send(10)
+    [post] = trial.transport.posts
+    assert post.path == "/omnimessage"
+    assert post.sms == {
+        "to": "+37255500001",
+        "messages": [{"channel": "sms", "text": "Hello", "sender": "Bank", "autoconvert": "off"}],
+    }
+    scheme, _, pair = post.authorization.partition(" ")
+    assert scheme == "Basic"
+    assert base64.b64decode(pair, validate=True) == "user:pass:wörd".encode()
+
+
+def test_credentials_do_not_show_themselves() -> None:
+    for shown in (repr(CREDENTIALS), str(CREDENTIALS), f"{[CREDENTIALS]}"):
+        assert "Basic" not in shown
+        assert CREDENTIALS.authorization.split()[1] not in shown
+
+
+def test_an_acceptance() -> None:
+    trial = Trial(in_turn(accepted("id-1")))
+    trial.send()
+    assert trial.outcome == Outcome(Verdict.ACCEPTED, CommandStatus.ESME_ROK, "id-1", 201)
+    assert trial.requests("accepted") == 1
+
+
+ONCE = [
+    # Sent, or perhaps sent: there is no idempotency key, so never again.
+    (failure(FailureKind.TIMEOUT, sent=True), "unknown"),
+    (failure(FailureKind.CUT, sent=True), "unknown"),
+    (failure(FailureKind.PROTOCOL, sent=True), "unknown"),
+    (failure(FailureKind.TOO_LARGE, sent=True), "unknown"),
+    (failure(FailureKind.TLS, sent=True), "unknown"),
+    (failure(FailureKind.PROXY, sent=True), "unknown"),
+    (failure(FailureKind.CONNECT, sent=True), "unknown"),
+    (failure(FailureKind.DNS, sent=True), "unknown"),
+    (failure(FailureKind.CLOSED, sent=True), "unknown"),
+    # The gateway is stopping: not sent, but there is nobody left to send it.
+    (failure(FailureKind.CLOSED, sent=False), "unreachable"),
+    # Answered: the answer is the answer.
+    (refused(400, source="payload[sms][sender]"), "refused"),
+    (refused(401, "103"), "unauthorized"),
+    (refused(404, "101"), "misconfigured"),
+    (refused(429), "throttled"),
+    (refused(500, "104"), "server_error"),
+    (Step(HttpAnswer(503, b"<html>", {"retry-after": "1"})), "server_error"),
+    (Step(HttpAnswer(429, b"", {"retry-after": "1"})), "throttled"),
+    (Step(HttpAnswer(302, b"", {"location": "https://example.com/"})), "misconfigured"),
+    (Step(HttpAnswer(201, b"{}")), "unknown"),
+    (Step(HttpAnswer(408, b"")), "server_error"),
+]
+
+
+@pytest.mark.parametrize(("step", "verdict"), ONCE)
+@pytest.mark.parametrize("after", [0.0, 0.2])
+def test_posted_exactly_once(step: Step, verdict: str, after: float) -> None:
+    trial = Trial(in_turn(step._replace(after=after), accepted()))
+    trial.send()
+    trial.run()
+    assert len(trial.transport.posts) == 1
+    assert trial.outcome.verdict.value == verdict
+    assert trial.requests(verdict) == 1
+    assert trial.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        FailureKind.DNS,
+        FailureKind.CONNECT,
+        FailureKind.TLS,
+        FailureKind.PROXY,
+        FailureKind.TIMEOUT,  # no connection was free
+        FailureKind.CUT,
+    ],
+)
+def test_what_was_certainly_not_sent_is_tried_again(kind: FailureKind) -> None:
+    trial = Trial(in_turn(failure(kind, sent=False), failure(kind, sent=False), accepted("id-3")))
+    trial.send()
+    assert not trial.outcomes
+    trial.run()
+    assert trial.outcome.message_id == "id-3"
+    assert len(trial.transport.posts) == 3
+    assert len({post.body for post in trial.transport.posts}) == 1
+    assert trial.requests("unreachable") == 2
+    assert trial.requests("accepted") == 1
+
+
+def test_no_further_attempt_once_one_may_have_been_sent() -> None:
+    script = in_turn(NOT_SENT, failure(FailureKind.CUT, sent=True), accepted())
+    trial = Trial(script)
+    trial.send()
+    trial.run()
+    assert len(trial.transport.posts) == 2
+    assert trial.outcome.verdict is Verdict.UNKNOWN
+
+
+def test_pauses_grow_and_end_with_the_deadline() -> None:
+    trial = Trial(in_turn(NOT_SENT))
+    trial.send(10)
+    trial.run()
+    assert trial.pauses() == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0]
+    assert trial.outcome.verdict is Verdict.UNREACHABLE
+    assert trial.outcome.error.detail == "connect: refused"
+    assert trial.settled_at[0] <= 1_010.0
+    assert trial.requests("unreachable") == len(trial.transport.posts) == 9
+
+
+def test_no_pause_that_would_end_after_the_deadline() -> None:
+    """The ESME is told as soon as nothing can change the answer any more."""
+    trial = Trial(in_turn(NOT_SENT))
+    trial.send(0.39)
+    assert len(trial.transport.posts) == 1
+    assert trial.outcome.verdict is Verdict.UNREACHABLE
+    assert trial.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0, 10.0, 300.0])
+def test_each_attempt_gets_the_time_that_is_left(seconds: float) -> None:
+    slow = failure(FailureKind.CONNECT, sent=False)._replace(after=0.05)
+    trial = Trial(in_turn(slow))
+    trial.send(seconds)
+    trial.run(seconds + 1)
+    for post in trial.transport.posts:
+        assert post.timeout > 0
+        assert post.at + post.timeout + OVERRUN <= 1_000 + seconds + 1e-6
+    assert trial.settled_at[0] <= 1_000 + seconds + 1e-6
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0, 10.0, 300.0])
+def test_a_transport_that_uses_all_its_time_still_meets_the_deadline(seconds: float) -> None:
+    trial = Trial(in_turn(Step(HttpAnswer(201, b""), after=1_000.0)))
+    trial.send(seconds)
+    trial.run(seconds + 1)
+    assert len(trial.transport.posts) == 1
+    assert trial.outcome.verdict is Verdict.UNKNOWN
+    assert trial.settled_at == [pytest.approx(1_000 + seconds)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seconds=st.floats(0.5, 8.0),
+    delays=st.lists(st.floats(0.0, 3.0), min_size=1, max_size=6),
+    last_hangs=st.booleans(),
+)
+def test_the_deadline_holds_whatever_the_attempts_cost(
+    seconds: float, delays: list[float], last_hangs: bool
+) -> None:
+    steps = [failure(FailureKind.CONNECT, sent=False)._replace(after=delay) for delay in delays]
+    if last_hangs:
+        steps.append(accepted()._replace(after=1_000.0))
+    trial = Trial(in_turn(*steps))
+    trial.send(seconds)
+    trial.run(1_000)
+    [settled_at] = trial.settled_at
+    assert settled_at <= 1_000 + seconds + 1e-6
+    for result in trial.transport.results[:-1]:
+        assert isinstance(result, HttpFailure)
+        assert not result.sent
+
+
+def test_messages_do_not_wait_for_each_other() -> None:
+    hanging = accepted("late")._replace(after=5.0)
+    trial = Trial(in_turn(hanging, accepted("early")))
+    trial.send()
+    trial.send()
+    assert [outcome.message_id for outcome in trial.outcomes] == ["early"]
+    trial.run(6)
+    assert [outcome.message_id for outcome in trial.outcomes] == ["early", "late"]
+
+
+def test_duration_is_observed_for_each_request() -> None:
+    trial = Trial(in_turn(NOT_SENT._replace(after=0.5), accepted()._replace(after=0.25)))
+    trial.send()
+    trial.run(5)
+    value = trial.metrics.registry.get_sample_value
+    assert value("smppgw_api_request_duration_seconds_count") == 2
+    assert value("smppgw_api_request_duration_seconds_sum") == pytest.approx(0.75, abs=0.03)
+
+
+def test_overrides_reach_answers_and_failures() -> None:
+    table = {"429": "ESME_RMSGQFUL", "unknown": "ESME_RSUBMITFAIL", "unreachable": "ESME_RX_T_APPN"}
+    cut = failure(FailureKind.CUT, sent=True)
+    closed = failure(FailureKind.CLOSED, sent=False)
+    trial = Trial(in_turn(refused(429), cut, closed), table)
+    for _ in range(3):
+        trial.send()
+    assert [outcome.command_status.name for outcome in trial.outcomes] == [
+        "ESME_RMSGQFUL",
+        "ESME_RSUBMITFAIL",
+        "ESME_RX_T_APPN",
+    ]
+
+
+def test_garbage_is_an_outcome_and_no_failure() -> None:
+    garbage = [b"", b"\xff", b"[" * 100_000, json.dumps({"errors": [[]]}).encode()]
+    answers = [Step(HttpAnswer(status, body)) for body in garbage for status in (201, 400, 500)]
+    trial = Trial(in_turn(*answers))
+    for _ in answers:
+        trial.send()
+    assert len(trial.outcomes) == len(answers)
+    assert all(outcome.command_status for outcome in trial.outcomes)

@@ -1,0 +1,257 @@
+"""Bodies of the Omnichannel API (API document sections 2, 2.1 and 3)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.omnichannel.payload import (
+    Accepted,
+    ApiError,
+    SmsRequest,
+    encode,
+    read_accepted,
+    read_errors,
+)
+
+ID = "5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11"
+
+
+@pytest.mark.parametrize(
+    ("request_", "body"),
+    [
+        (
+            SmsRequest("+37255500001", "Hello"),
+            {
+                "to": "+37255500001",
+                "messages": [{"channel": "sms", "text": "Hello", "autoconvert": "off"}],
+            },
+        ),
+        (
+            SmsRequest(
+                "+37255500001",
+                "Tere",
+                sender="Bank",
+                ttl=3600,
+                time_to_send="2026-12-31T10:00:00Z",
+                priority="high",
+                autoconvert="full",
+            ),
+            {
+                "to": "+37255500001",
+                "messages": [
+                    {
+                        "channel": "sms",
+                        "text": "Tere",
+                        "autoconvert": "full",
+                        "sender": "Bank",
+                        "ttl": 3600,
+                    }
+                ],
+                "time_to_send": "2026-12-31T10:00:00Z",
+                "priority": "high",
+            },
+        ),
+        # No sender: the account's default at the API. An empty string would be refused there.
+        (
+            SmsRequest("+1", "x", sender=""),
+            {"to": "+1", "messages": [{"channel": "sms", "text": "x", "autoconvert": "off"}]},
+        ),
+        (
+            SmsRequest("+1", "x", ttl=1),
+            {
+                "to": "+1",
+                "messages": [{"channel": "sms", "text": "x", "autoconvert": "off", "ttl": 1}],
+            },
+        ),
+    ],
+    ids=["least", "everything", "empty sender", "shortest ttl"],
+)
+def test_a_request_as_the_api_documents_it(request_: SmsRequest, body: dict[str, Any]) -> None:
+    assert json.loads(encode(request_)) == body
+
+
+@pytest.mark.parametrize("autoconvert", ["on", "full", "off"])
+def test_autoconvert_is_the_literal_word(autoconvert: str) -> None:
+    """Section 2.2: not the booleans that YAML makes of on and off."""
+    body = encode(SmsRequest("+1", "x", autoconvert=autoconvert))
+    assert f'"autoconvert":"{autoconvert}"'.encode() in body
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_every_text_survives(text: str) -> None:
+    body = encode(SmsRequest("+37255500001", text, sender="A"))
+    assert json.loads(body.decode("utf-8"))["messages"][0]["text"] == text
+
+
+def test_half_a_surrogate_pair_cannot_be_encoded() -> None:
+    """Decoding never gives one; if it did, no octets must leave that the API may misread."""
+    with pytest.raises(TypeError):
+        encode(SmsRequest("+37255500001", "\ud83d"))
+
+
+def test_quotes_and_controls_cannot_leave_their_string() -> None:
+    text = '","ttl":1,"x":"\\\n\r\0\x7f</script>\u2028😀'
+    [message] = json.loads(encode(SmsRequest("+1", text)))["messages"]
+    assert message == {"channel": "sms", "text": text, "autoconvert": "off"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # the documented answer, section 3
+        b'{"messages":[{"channel":"sms","message_id":"m","sender":"Bank"}],'
+        b'"omnimessage_id":"5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11","to":"+37255500001"}',
+        b'{"omnimessage_id":"5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11"}',
+        b' \n{"new":{"key":1},"omnimessage_id":"5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11"}\n',
+        b'\xef\xbb\xbf{"omnimessage_id":"5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11"}',
+    ],
+    ids=["documented", "only the id", "more than documented", "byte order mark"],
+)
+def test_an_acceptance(body: bytes) -> None:
+    assert read_accepted(body) == Accepted(ID)
+
+
+def test_the_longest_id_that_submit_sm_resp_carries() -> None:
+    def body(octets: int) -> bytes:
+        return json.dumps({"omnimessage_id": "a" * octets}).encode()
+
+    assert read_accepted(body(64)) == Accepted("a" * 64)
+    assert read_accepted(body(65)) is None
+
+
+@pytest.mark.parametrize(
+    "found",
+    [None, "", 5, 5.5, True, ["x"], {"id": "x"}, "a\0b", "a\nb", "tõene", "\x7f"],
+    ids=repr,
+)
+def test_an_id_that_is_none(found: object) -> None:
+    assert read_accepted(json.dumps({"omnimessage_id": found}).encode()) is None
+
+
+NOT_OBJECTS = [
+    b"",
+    b"OK",
+    b"<html><body>502 Bad Gateway</body></html>",
+    b"null",
+    b"true",
+    b"5",
+    b'"omnimessage_id"',
+    b"[]",
+    b'[{"omnimessage_id":"x","errors":[]}]',
+    b"{",
+    b'{"omnimessage_id":"x"',
+    b'{"omnimessage_id":"x"} trailing',
+    b"\xff\xfe\x00",
+    b"\x00" * 64,
+    b"\x1f\x8b\x08\x00 a gzip header",
+    b"[" * 200_000,
+    b'{"errors":' * 100_000,
+    b"1" * 10_000,
+]
+
+
+@pytest.mark.parametrize("body", NOT_OBJECTS, ids=lambda body: repr(body[:20]))
+def test_what_is_no_json_object_says_nothing(body: bytes) -> None:
+    assert read_accepted(body) is None
+    assert read_errors(body) == ()
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        (
+            # the only published sample
+            b'{"errors":[{"code":"105","title":"Invalid data",'
+            b'"detail":"Invalid or disallowed sender Messente","source":"payload[sms][sender]"}]}',
+            (
+                ApiError(
+                    "105",
+                    "Invalid data",
+                    "Invalid or disallowed sender Messente",
+                    "payload[sms][sender]",
+                ),
+            ),
+        ),
+        (b'{"errors":[{"code":105}]}', (ApiError("105"),)),
+        (
+            b'{"errors":[{"code":"103","title":"Unauthorized","detail":"d","source":null}]}',
+            (ApiError("103", "Unauthorized", "d", ""),),
+        ),
+        (b'{"errors":[{"code":"101"},{"code":"102"}]}', (ApiError("101"), ApiError("102"))),
+        (b'{"errors":[null,5,"x",[],{"code":"104"}]}', (ApiError("104"),)),
+        (b'{"errors":[{"code":["105"],"detail":{},"source":1.5}]}', (ApiError(),)),
+        (b'{"errors":[{}]}', (ApiError(),)),
+        (b'{"errors":[]}', ()),
+        (b'{"errors":{"code":"105"}}', ()),
+        (b'{"errors":"105"}', ()),
+        (b'{"errors":null}', ()),
+        (b'{"error":{"code":"105"}}', ()),
+    ],
+)
+def test_errors(body: bytes, errors: tuple[ApiError, ...]) -> None:
+    assert read_errors(body) == errors
+
+
+HALF_A_PAIR = pytest.mark.xfail(
+    strict=True,
+    reason="orjson refuses the whole body for one lone surrogate, which an API that cuts texts "
+    "by UTF-16 units sends as \\ud83d; an acceptance then becomes an unknown outcome",
+)
+
+
+@HALF_A_PAIR
+def test_half_a_surrogate_pair_does_not_hide_an_acceptance() -> None:
+    body = rb'{"messages":[{"sender":"\ud83d"}],"omnimessage_id":"5bca2f3e"}'
+    assert read_accepted(body) == Accepted("5bca2f3e")
+
+
+@HALF_A_PAIR
+def test_half_a_surrogate_pair_does_not_hide_the_field_at_fault() -> None:
+    body = rb'{"errors":[{"code":"105","detail":"Bad text: Hi \ud83d","source":"payload[to]"}]}'
+    assert [error.field for error in read_errors(body)] == ["to"]
+
+
+@pytest.mark.parametrize(
+    ("source", "field"),
+    [
+        ("payload[sms][sender]", "sender"),
+        ("payload[to]", "to"),
+        ("payload[messages][0][channel]", "channel"),
+        ("to", "to"),
+        ("", ""),
+        ("payload", "payload"),
+        ("payload[]", ""),
+        ("]", ""),
+        ("[", ""),
+        ("payload[sms][time_to_send", "time_to_send"),
+    ],
+)
+def test_the_field_at_fault(source: str, field: str) -> None:
+    assert ApiError(source=source).field == field
+
+
+_json: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["errors", "omnimessage_id", "code", "source"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.binary() | _json.map(lambda value: json.dumps(value).encode()))
+def test_no_body_makes_reading_fail(body: bytes) -> None:
+    accepted = read_accepted(body)
+    assert accepted is None or 0 < len(accepted.omnimessage_id) <= 64
+    for error in read_errors(body):
+        assert all(type(part) is str for part in (*_parts(error), error.field))
+
+
+def _parts(error: ApiError) -> tuple[str, ...]:
+    return error.code, error.title, error.detail, error.source

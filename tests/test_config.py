@@ -1,0 +1,146 @@
+"""The models, and that the documents say what they say."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from gateway.config import AccountSettings, OmnichannelSettings, Settings, SmppSettings
+from gateway.config_problems import model_in
+
+ROOT = Path(__file__).parent.parent
+HASH = "$argon2id$v=19$m=8,t=1,p=1$H0/8EX0ib1IG9VE9pmAGEw$ofLTwwKwz98ItyGMTQtpkjhxhWs"
+
+
+def keys() -> list[tuple[str, str, Any]]:
+    """Section, key and default in TOML, None where the key is required."""
+    rows = []
+    for section, field in Settings.model_fields.items():
+        model = model_in(field.annotation)
+        assert model is not None
+        for key, setting in model.model_fields.items():
+            default = setting.get_default(call_default_factory=True)
+            if isinstance(default, SecretStr):
+                default = default.get_secret_value()
+            rows.append((section, key, None if setting.is_required() else json.dumps(default)))
+    return rows
+
+
+def documented() -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
+    section = ""
+    for line in (ROOT / "docs" / "configuration.md").read_text().splitlines():
+        if heading := re.fullmatch(r"## `\[+(\w+)\]+`", line):
+            section = heading[1]
+        elif section and (row := re.fullmatch(r"\| `(\w+)` \| .+ \| (\S.*?) \| .+ \|", line)):
+            default = row[2].strip("`")
+            found[section, row[1]] = default
+    return found
+
+
+def test_the_page_names_every_key_with_its_true_default() -> None:
+    expected = {(section, key): default or "required" for section, key, default in keys()}
+    assert documented() == expected
+
+
+def test_the_example_shows_every_key_with_its_true_default() -> None:
+    text = (ROOT / "config" / "gateway.example.toml").read_text()
+    # One of three secrets may be given, so the others stand there as comments only.
+    tables = tomllib.loads(re.sub(r"^#(?=[\"\w]+ = )", "", text, flags=re.MULTILINE))
+    account = tables["accounts"][0]
+    shown = {(s, k): v for s, table in tables.items() if s != "accounts" for k, v in table.items()}
+    shown |= {("accounts", key): value for key, value in account.items()}
+    examples = {
+        ("omnichannel", "username"),
+        ("omnichannel", "password"),
+        ("omnichannel", "status_overrides"),
+        ("accounts", "system_id"),
+        ("accounts", "password_hash"),
+    }
+    for section, key, default in keys():
+        assert (section, key) in shown, f"{section}.{key} is not in the example"
+        if (section, key) not in examples:
+            assert shown[section, key] == json.loads(default), f"{section}.{key}"
+
+
+@pytest.mark.parametrize("value", ["", "127.0.0.1:2775", "[::1]:0", "gw.example.com:65535"])
+def test_endpoints(value: str) -> None:
+    assert SmppSettings(listen=value).listen == value
+
+
+@pytest.mark.parametrize("value", ["2775", "::1:2775", "a:b", "127.0.0.1:65536", "host :1", ":1"])
+def test_no_endpoints(value: str) -> None:
+    with pytest.raises(ValidationError):
+        SmppSettings(listen=value)
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://api.messente.com/v1/", "https://api.messente.com/v1"),
+        ("http://127.0.0.1:8085/v1", "http://127.0.0.1:8085/v1"),
+        ("http://[::1]:8085", "http://[::1]:8085"),
+    ],
+)
+def test_base_url(url: str, kept: str) -> None:
+    assert OmnichannelSettings(base_url=url).base_url == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.messente.com/v1",
+        "ftp://api.messente.com",
+        "http://api.messente.com/v1",
+        "http://127.0.0.1.example.com/",
+        "https://user:pw@api.messente.com/v1",
+        "https://:pw@api.messente.com/v1",
+        "https://api.messente.com/v1?x=1",
+        "https://api.messente.com:99999/v1",
+        "https://api.messente.com:0/v1",
+    ],
+)
+def test_no_base_url(url: str) -> None:
+    with pytest.raises(ValidationError):
+        OmnichannelSettings(base_url=url)
+
+
+def test_lists_may_be_words_with_commas() -> None:
+    account = AccountSettings.model_validate(
+        {
+            "system_id": "a",
+            "password_hash": HASH,
+            "allow": "192.0.2.7, 2001:db8::/32",
+            "bind_types": "receiver",
+            "priorities": ",low,,high",
+        }
+    )
+    assert [str(network) for network in account.allow] == ["192.0.2.7/32", "2001:db8::/32"]
+    assert account.bind_types == ("receiver",)
+    assert account.priorities == ("", "low", "", "high")
+
+
+def test_repr_shows_no_secret() -> None:
+    settings = Settings(
+        omnichannel=OmnichannelSettings(
+            username="u", password=SecretStr("s3cret"), proxy="http://u:s3cret@proxy:3128"
+        ),
+        accounts=(
+            AccountSettings(system_id="a", password=SecretStr("s3cret"), username="u"),
+            AccountSettings(system_id="b", password_hash=HASH, api_password=SecretStr("s3cret")),
+        ),
+    )
+    assert "s3cret" not in repr(settings)
+    assert "argon2" not in repr(settings)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValidationError):
+        SmppSettings().listen = "x"

@@ -1,0 +1,386 @@
+"""Each fault gives its exact line; the environment and secret files land where they belong."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway import config_checks
+from gateway.config import Settings
+from gateway.config_file import load, warnings
+from gateway.errors import ConfigurationError
+
+ROOT = Path(__file__).parent.parent
+HASH = "$argon2id$v=19$m=8,t=1,p=1$H0/8EX0ib1IG9VE9pmAGEw$ofLTwwKwz98ItyGMTQtpkjhxhWs"
+BANK = 'accounts[0] "bank"'
+API = '[omnichannel]\nusername = "u"\npassword = "p"\n'
+ACCOUNT = f'[[accounts]]\nsystem_id = "bank"\npassword_hash = "{HASH}"\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "gw.toml"
+    path.write_text(text)
+    return path
+
+
+def problems(path: Path, **environ: str) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, environ)
+    return [problem.replace(f"{path}: ", "", 1) for problem in caught.value.problems]
+
+
+def test_demo_and_example_load() -> None:
+    demo = load(ROOT / "config" / "demo.toml", {})
+    assert demo.omnichannel.password.get_secret_value() == "sandbox"
+    assert warnings(demo) == []
+    assert load(ROOT / "config" / "gateway.example.toml", {}).accounts[0].system_id == "bank"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('[smpp]\nlistne = "x"', 'smpp.listne: unknown key, did you mean "listen"?'),
+        ("[smpp]\nmax_binds = 3", "smpp.max_binds: unknown key, it belongs in [[accounts]]"),
+        ("[drain]\nqqq = 3", "drain.qqq: unknown key; known here: timeout"),
+        ("[smp]", 'smp: unknown key, did you mean "smpp"?'),
+        (ACCOUNT + "max_bind = 4", BANK + '.max_bind: unknown key, did you mean "max_binds"?'),
+        (ACCOUNT + "max_binds = 0", 'accounts[0] "bank".max_binds: must be at least 1 (found 0)'),
+        (ACCOUNT + "max_binds = 1.5", 'accounts[0] "bank".max_binds: must be a whole number'),
+        (ACCOUNT + "throttle = true", BANK + ".throttle: must be a number, not true or false"),
+        (ACCOUNT + "throttle = nan", 'accounts[0] "bank".throttle: must be a finite number'),
+        (ACCOUNT + 'enabled = "maybe"', 'accounts[0] "bank".enabled: must be true or false'),
+        (
+            ACCOUNT + 'allow = ["192.0.2.1", "10.0.0.0/33"]',
+            'accounts[0] "bank".allow[1]: write an address or a network, such as "192.0.2.0/24"',
+        ),
+        (
+            ACCOUNT + 'autoconvert = "ful"',
+            BANK + '.autoconvert: must be one of "off", "on", "full", did you mean "full"?',
+        ),
+        (
+            ACCOUNT + 'priorities = ["low"]',
+            'accounts[0] "bank".priorities: give four words, for priority_flag 0, 1, 2 and 3',
+        ),
+        (
+            ACCOUNT + 'password = "x"',
+            'accounts[0] "bank": give exactly one of password_hash, password_file, password '
+            "(found password and password_hash)",
+        ),
+        (
+            '[[accounts]]\nsystem_id = "a"',
+            'accounts[0] "a": give exactly one of password_hash, password_file, password '
+            "(found none)",
+        ),
+        ("[[accounts]]\npassword = '1'", "accounts[0].system_id: is required"),
+        (
+            "[[accounts]]\nsystem_id = 123\npassword = '1'",
+            'accounts[0].system_id: must be text in quotes, such as "..."',
+        ),
+        ("[accounts]", "accounts: must be a list of tables: write [[accounts]] with two brackets"),
+        ("smpp = 3", "smpp: must be a table"),
+        (ACCOUNT + ACCOUNT, "accounts: system_id 'bank' stands twice"),
+        (
+            '[smpp]\nlisten = "2775"',
+            'smpp.listen: write "address:port", for example "127.0.0.1:2775", or "" for none',
+        ),
+        (
+            '[omnichannel]\nbase_url = "http://api.messente.com/v1"',
+            "omnichannel.base_url: http:// is for loopback addresses only, write https://",
+        ),
+        (
+            '[omnichannel]\nproxy = "proxy"',
+            'omnichannel.proxy: write "http://host:port", or "" for none',
+        ),
+        ("[smpp]\nlisten = 2775\n", 'smpp.listen: must be text in quotes, such as "..."'),
+        ("[smpp]\nlisten = x\n", "line 2: not valid TOML: Invalid value; text needs quotes"),
+        ("[smpp", "line 1: not valid TOML: Expected ']' at the end of a table declaration"),
+    ],
+)
+def test_faults_of_the_file(tmp_path: Path, text: str, line: str) -> None:
+    assert problems(write(tmp_path, text)) == [line]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            ACCOUNT,
+            "omnichannel.username: is required, with password or password_file: these accounts "
+            'have no API credentials of their own: "bank"',
+        ),
+        (
+            '[omnichannel]\nusername = "u"\n' + ACCOUNT,
+            "omnichannel.password: is required: give password or password_file",
+        ),
+        (
+            '[omnichannel]\npassword = "p"\n' + ACCOUNT,
+            "omnichannel.username: is required: the API user that the password is for",
+        ),
+        (
+            API + ACCOUNT + 'username = "own"',
+            'accounts[0] "bank".api_password: is required beside username: give api_password or '
+            "api_password_file",
+        ),
+        (
+            API + ACCOUNT + 'api_password = "own"',
+            'accounts[0] "bank".username: is required beside api_password: the API user it is for',
+        ),
+        (
+            API + '[[accounts]]\nsystem_id = "a"\npassword_hash = "$2b$12$abc"',
+            'accounts[0] "a".password_hash: is not an argon2id hash: make one with '
+            '"smpp-gateway hash-password"',
+        ),
+        (
+            API + f'[[accounts]]\nsystem_id = "a"\npassword_hash = "{HASH.replace("2id", "2i")}"',
+            'accounts[0] "a".password_hash: is not an argon2id hash: make one with '
+            '"smpp-gateway hash-password"',
+        ),
+        (
+            API + f'[[accounts]]\nsystem_id = "a"\npassword = "{HASH}"',
+            'accounts[0] "a".password: holds a hash: write it as password_hash',
+        ),
+        (
+            API + '[omnichannel.status_overrides]\n"400 [sender]" = "ESME_RINVSRCADDR"',
+            'omnichannel.status_overrides."400 [sender]": "ESME_RINVSRCADDR" is no '
+            'command_status, did you mean "ESME_RINVSRCADR"?',
+        ),
+        (
+            API + '[omnichannel.status_overrides]\n"429" = "ESME_ROK"',
+            "omnichannel.status_overrides.429: an error of the API cannot be answered with "
+            "ESME_ROK",
+        ),
+        (
+            API + '[admin]\nlisten = "0.0.0.0:2775"',
+            "admin.listen: 0.0.0.0:2775 is taken by smpp.listen",
+        ),
+    ],
+)
+def test_keys_that_must_agree(tmp_path: Path, text: str, line: str) -> None:
+    assert problems(write(tmp_path, text)) == [line]
+
+
+def test_accounts_with_credentials_of_their_own_need_no_shared_ones(tmp_path: Path) -> None:
+    text = ACCOUNT + 'username = "own"\napi_password = "pw"\n'
+    account = load(write(tmp_path, text), {}).accounts[0]
+    assert (account.username, account.api_password.get_secret_value()) == ("own", "pw")
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "[smpp]\na = 1\nb = 2\n[log]\nlevel = 'x'\n" + ACCOUNT + "window = 0")
+    assert len(problems(path, SMPPGW_X__Y="1")) == 5
+
+
+def test_no_secret_in_a_problem(tmp_path: Path) -> None:
+    path = write(tmp_path, "[omnichannel]\npassword = 31337\nproxy = 'ftp://u:31337@h'\n")
+    assert "31337" not in "\n".join(problems(path))
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    assert problems(tmp_path / "none.toml") == ["cannot be read: No such file or directory"]
+    path = tmp_path / "gw.toml"
+    path.write_bytes(b'[smpp]\nlisten = "\xff"\n')
+    assert problems(path) == ["line 2: is not UTF-8"]
+    path.write_bytes(b"\xef\xbb\xbf" + API.encode())  # Windows editors begin a file so
+    assert load(path, {}).omnichannel.username == "u"
+
+
+def test_the_environment_overrides(tmp_path: Path) -> None:
+    environ = {
+        "SMPPGW_SMPP__LISTEN": "127.0.0.1:0",
+        "SMPPGW_SMPP__MAX_PDU": "4096",
+        "SMPPGW_OMNICHANNEL__HTTP2": "false",
+        "SMPPGW_OMNICHANNEL__STATUS_OVERRIDES__105": "ESME_RSYSERR",
+        "SMPPGW_ACCOUNTS__0__RESPONSE_DEADLINE": "2.5",
+        "SMPPGW_ACCOUNTS__0__ALLOW": "192.0.2.1,192.0.2.2",
+        "SMPPGW_ACCOUNTS__1__PASSWORD_HASH": HASH,
+        "SMPPGW_ACCOUNTS__1__SYSTEM_ID": "0123",
+        "SMPPGW_SEND_PASSWORD": "for the send verb",
+        "SMPPGW_PORT": "tcp://10.0.0.1:2775",
+        "SMPPGW_PORT_2775_TCP_ADDR": "10.0.0.1",
+        "SMPPGW_ADMIN_SERVICE_HOST": "10.0.0.1",
+        "SMPPGW_SERVICE_PORT_SMPP": "2775",
+        "PATH": "/bin",
+    }
+    settings = load(write(tmp_path, API + ACCOUNT), environ)
+    assert settings.smpp.listen == "127.0.0.1:0"
+    assert settings.smpp.max_pdu == 4096
+    assert settings.omnichannel.http2 is False
+    assert settings.omnichannel.status_overrides == {"105": "ESME_RSYSERR"}
+    assert settings.accounts[0].response_deadline == 2.5
+    assert len(settings.accounts[0].allow) == 2
+    assert settings.accounts[1].system_id == "0123"
+
+
+def test_ten_accounts_from_the_environment(tmp_path: Path) -> None:
+    environ = {f"SMPPGW_ACCOUNTS__{i}__SYSTEM_ID": f"a{i}" for i in range(11)}
+    environ |= {f"SMPPGW_ACCOUNTS__{i}__PASSWORD_HASH": HASH for i in range(11)}
+    accounts = load(write(tmp_path, API), environ).accounts
+    assert [account.system_id for account in accounts] == [f"a{i}" for i in range(11)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        (
+            "SMPPGW_OMNICHANEL__USERNAME",
+            "x",
+            "unknown setting, did you mean SMPPGW_OMNICHANNEL__USERNAME?",
+        ),
+        ("SMPPGW_SMPP_LISTEN", "x", "unknown setting, did you mean SMPPGW_SMPP__LISTEN?"),
+        ("SMPPGW_SMPP__LISTE", "x", "unknown setting, did you mean SMPPGW_SMPP__LISTEN?"),
+        (
+            "SMPPGW_ACCOUNTS__0__MAX_BIND",
+            "1",
+            "unknown setting, did you mean SMPPGW_ACCOUNTS__0__MAX_BINDS?",
+        ),
+        ("SMPPGW_QQQQ", "x", "unknown setting"),
+        ("SMPPGW_SMPP", "x", "names a whole table, add __ and a key"),
+        ("SMPPGW_ACCOUNTS__0", "x", "names a whole table, add __ and a key"),
+        ("SMPPGW_OMNICHANNEL__STATUS_OVERRIDES", "x", "names a whole table, add __ and a key"),
+        (
+            "SMPPGW_ACCOUNTS__0__ALLOW__0",
+            "x",
+            "allow has nothing below it; write a list as words with commas",
+        ),
+        ("SMPPGW_ACCOUNTS__7__WINDOW", "1", "the next account to add has the number 1"),
+        (
+            "SMPPGW_ACCOUNTS__BANK__WINDOW",
+            "1",
+            "after ACCOUNTS comes a number, as in SMPPGW_ACCOUNTS__0__MAX_BINDS",
+        ),
+        (
+            "SMPPGW_ACCOUNTS__0__WINDOW",
+            "x",
+            'accounts[0] "bank".window: must be a whole number',
+        ),
+        (
+            "SMPPGW_LOG__LEVEL",
+            "loud",
+            'log.level: must be one of "debug", "info", "warning", "error"',
+        ),
+    ],
+)
+def test_faults_of_the_environment(tmp_path: Path, name: str, value: str, line: str) -> None:
+    path = write(tmp_path, API + ACCOUNT)
+    assert problems(path, **{name: value}) == [f"environment {name}: {line}"]
+
+
+@pytest.mark.parametrize("content", ["s3 cret", "s3 cret\n", "s3 cret\r\n"])
+def test_secret_files(tmp_path: Path, content: str) -> None:
+    (tmp_path / "pw").write_text(content, newline="")
+    text = (
+        '[omnichannel]\nusername = "u"\npassword_file = "pw"\n'
+        '[[accounts]]\nsystem_id = "a"\npassword_file = "pw"\n'
+        'username = "o"\napi_password_file = "pw"\n'
+    )
+    settings = load(write(tmp_path, text), {})
+    assert settings.omnichannel.password.get_secret_value() == "s3 cret"
+    assert settings.accounts[0].password.get_secret_value() == "s3 cret"
+    assert settings.accounts[0].api_password.get_secret_value() == "s3 cret"
+    assert warnings(settings) == []
+
+
+def test_only_one_newline_is_stripped(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("secret\n\n")
+    path = write(tmp_path, '[omnichannel]\nusername = "u"\npassword_file = "pw"\n')
+    assert problems(path) == [
+        "omnichannel.password_file: pw has more than one line: a secret is one line"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe", "is not UTF-8 text: is it the right file?"),
+        (b"x" * 5000, "has more than 4096 octets: is it the right file?"),
+    ],
+)
+def test_faults_of_secret_files(tmp_path: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "pw").write_bytes(content)
+    path = write(tmp_path, '[omnichannel]\nusername = "u"\npassword_file = "pw"\n')
+    assert problems(path) == [f"omnichannel.password_file: pw {words}"]
+
+
+def test_a_secret_and_its_file(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("x")
+    path = write(tmp_path, API + ACCOUNT)
+    environ = {"SMPPGW_OMNICHANNEL__PASSWORD_FILE": "pw"}
+    assert problems(path, **environ) == [
+        "environment SMPPGW_OMNICHANNEL__PASSWORD_FILE: omnichannel.password_file: password is "
+        "given too: keep one of the two"
+    ]
+    environ["SMPPGW_OMNICHANNEL__PASSWORD"] = ""
+    assert load(path, environ).omnichannel.password.get_secret_value() == "x"
+
+
+def test_ca_file_is_found_beside_the_file(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, API + 'ca_file = "ca.pem"'), {})
+    assert settings.omnichannel.ca_file == str(tmp_path / "ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (API, "accounts: there are none, so nobody can bind"),
+        (
+            API + '[[accounts]]\nsystem_id = "a"\npassword = "x"',
+            'accounts[0] "a".password: stands in the clear; prefer password_hash '
+            "(smpp-gateway hash-password)",
+        ),
+        (
+            API + 'base_url = "https://api.messente.com"\n' + ACCOUNT,
+            "omnichannel.base_url: the API's path is /v1, as in https://api.messente.com/v1",
+        ),
+        (
+            API + 'engine = "requests"\nhttp2 = true\n' + ACCOUNT,
+            "omnichannel.http2: the requests engine speaks HTTP/1.1 only",
+        ),
+        (
+            API + ACCOUNT + "throttle_burst = 5",
+            'accounts[0] "bank".throttle_burst: does nothing without throttle',
+        ),
+        (
+            API + ACCOUNT + "response_deadline = 5",
+            'accounts[0] "bank".response_deadline: is not longer than '
+            "omnichannel.connect_timeout, so a slow connection uses it up",
+        ),
+        (
+            API + '[sandbox]\nlisten = "127.0.0.1:8085"\n' + ACCOUNT,
+            "sandbox.listen: the sandbox runs, but omnichannel.base_url points elsewhere",
+        ),
+    ],
+)
+def test_warnings(tmp_path: Path, text: str, line: str) -> None:
+    assert warnings(load(write(tmp_path, text), {})) == [line]
+
+
+def settings_with(tmp_path: Path, text: str) -> Settings:
+    return load(write(tmp_path, API + ACCOUNT + text), {})
+
+
+def test_environment_faults(tmp_path: Path) -> None:
+    (tmp_path / "bad.pem").write_text("no certificate")
+    text = '[smpp]\nlisten = "192.0.2.1:2775"\n[admin]\nlisten = "no-such-host.invalid:1"\n'
+    ca = 'ca_file = "bad.pem"\n'
+    settings = load(write(tmp_path, API + ca + ACCOUNT + text), {})
+    found, notes = config_checks.environment(settings)
+    assert notes == []
+    assert found[0].startswith(f"omnichannel.ca_file: {tmp_path / 'bad.pem'} cannot be used: ")
+    assert (
+        found[1] == "smpp.listen: 192.0.2.1:2775 cannot be bound: Cannot assign requested address"
+    )
+    assert found[2].startswith("admin.listen: no-such-host.invalid:1 does not resolve: ")
+
+
+def test_a_port_in_use_is_only_worth_knowing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        text = f'[smpp]\nlisten = "{where}"\n[admin]\nlisten = "127.0.0.1:0"\n'
+        found, notes = config_checks.environment(settings_with(tmp_path, text))
+    assert found == []
+    assert notes == [f"smpp.listen: {where} is in use; fine if that is the running gateway"]

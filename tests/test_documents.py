@@ -1,0 +1,273 @@
+"""The documents say what the code does: links, metrics, events, defaults and tables."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config import AccountSettings, Settings
+from gateway.message import charset
+from gateway.metrics import Metrics
+from gateway.omnichannel.outcome import Verdict, read_overrides
+from gateway.smpp import pdu as p
+from gateway.smpp.constants import CommandStatus
+from gateway.smpp.layouts import CLASSES, DL_NAME, LAYOUTS, Kind
+from gateway.smpp.states import UNSERVED
+from tests import markdown
+from tests.markdown import DOCUMENTS, ROOT, Block
+
+README = ROOT / "README.md"
+OPERATIONS = ROOT / "docs/operations.md"
+SMPP = ROOT / "docs/smpp.md"
+SERIES = re.compile(r"\bsmppgw_\w+")
+
+
+def name(value: object) -> str:
+    return str(value.relative_to(ROOT)) if isinstance(value, Path) else ""
+
+
+# The map and the first screen.
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in markdown.links(document):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        assert target.is_file(), link
+        assert not anchor or anchor in markdown.anchors(target), link
+
+
+def test_every_page_is_on_the_map() -> None:
+    on_the_map = {link.partition("#")[0] for link in markdown.links(ROOT / "docs/README.md")}
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert pages <= on_the_map
+
+
+def test_the_first_screen_runs_and_tests() -> None:
+    first, second, *_ = markdown.blocks(README)
+    assert (first.text, second.text) == ("make run\n", "make test\n")
+    screen = "".join(README.read_text().splitlines(keepends=True)[:30])
+    for needed in (second.text, "Point your client here", "2775", "`demo`"):
+        assert needed in screen
+
+
+# Configuration.
+
+TOML = [
+    pytest.param(block, id=f"{name(document)}-{number}")
+    for document in DOCUMENTS
+    for number, block in enumerate(markdown.blocks(document))
+    if block.language == "toml"
+]
+
+
+@pytest.mark.parametrize("block", TOML)
+def test_configurations_have_only_known_keys_and_values(block: Block) -> None:
+    tables = tomllib.loads(block.text)
+    for account in tables.get("accounts", ()):
+        if not {"password", "password_file", "password_hash"} & account.keys():
+            account["password"] = "given elsewhere"
+    settings = Settings.model_validate(tables)
+    read_overrides(settings.omnichannel.status_overrides)
+
+
+def setting(path: str) -> Any:
+    """The default of `smpp.listen`, or of `window` in an account."""
+    table, _, key = path.rpartition(".")
+    if table in {"", "accounts"}:
+        return AccountSettings.model_fields[key].default
+    return getattr(getattr(Settings(), table), key)
+
+
+def test_the_timers_have_the_defaults_of_the_settings() -> None:
+    table = markdown.rows(markdown.section(SMPP, "## Timers and windows"))
+    assert len(table) == 8
+    for _, path, default, _ in table:
+        assert float(default) == setting(path.strip("`")), path
+
+
+@pytest.mark.parametrize("document", [SMPP, OPERATIONS, ROOT / "docs/migration.md"], ids=name)
+def test_settings_named_in_prose_exist(document: Path) -> None:
+    sections = "|".join(Settings.model_fields)
+    for found in re.findall(rf"`((?:{sections})\.[a-z_]+)`", document.read_text()):
+        setting(found)
+
+
+# Metrics.
+
+
+@cache
+def collectors() -> dict[str, Any]:
+    """By the name of the exposition; a counter's ends in _total."""
+    registry = Metrics().registry
+    found: set[Any] = set(registry._names_to_collectors.values())
+    return {
+        f"{it._name}_total" if it._type == "counter" else it._name: it
+        for it in found
+        if getattr(it, "_name", "").startswith("smppgw_")
+    }
+
+
+def test_the_table_of_metrics_is_complete() -> None:
+    documented = {
+        words[0]: (kind, tuple(markdown.words(labels)))
+        for cell, kind, labels, _ in markdown.rows(markdown.section(OPERATIONS, "## Metrics"))
+        if (words := markdown.words(cell))
+    }
+    assert documented == {
+        metric: (it._type, tuple(it._labelnames)) for metric, it in collectors().items()
+    }
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_metrics_named_anywhere_exist(document: Path) -> None:
+    for found in SERIES.findall(document.read_text()):
+        assert re.sub("_(bucket|sum|count)$", "", found) in collectors(), found
+
+
+# The log.
+
+LEVELS = {"debug", "info", "warning", "error", "critical"}
+
+
+def calls() -> list[tuple[ast.Call, set[str]]]:
+    """Every call of the package, with the texts that its first argument may be."""
+    found = []
+    for path in sorted((ROOT / "gateway").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        assigned: dict[str, set[str]] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                assigned.setdefault(node.targets[0].id, set()).update(texts(node.value))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and node.args:
+                first = node.args[0]
+                variable = assigned.get(first.id, set()) if isinstance(first, ast.Name) else set()
+                found.append((node, variable | set(texts(first))))
+    return found
+
+
+def texts(node: ast.expr) -> list[str]:
+    """The constants that an expression may be."""
+    if isinstance(node, ast.IfExp):
+        return texts(node.body) + texts(node.orelse)
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def is_log_call(call: ast.Call) -> bool:
+    match call.func:
+        case ast.Attribute(attr=attr):
+            return attr in LEVELS
+        case ast.Name(id=id):
+            return id == "log"
+        case ast.Call(func=ast.Name(id="getattr")):
+            return True
+    return False
+
+
+def events() -> dict[str, set[str]]:
+    """Every event that the code logs, with the fields it names."""
+    found: dict[str, set[str]] = {"log_lines_dropped": {"count"}}  # written past the logger
+    for call, names in calls():
+        if is_log_call(call):
+            for event in names:
+                fields = {keyword.arg for keyword in call.keywords if keyword.arg}
+                found.setdefault(event, set()).update(fields)
+    return found
+
+
+def documented_events() -> dict[str, set[str]]:
+    found = {}
+    for cells in markdown.rows(markdown.section(OPERATIONS, "## Log")):
+        if len(cells) == 4:
+            found[cells[0].strip("`")] = set(markdown.words(cells[3]))
+    return found
+
+
+def test_the_table_of_events_is_complete() -> None:
+    assert documented_events().keys() == events().keys()
+
+
+def test_the_fields_of_events_are_documented() -> None:
+    documented = documented_events()
+    documented["message_refused"] |= documented["message_relayed"]
+    renamed = {"failure": "exception", "exc_info": "exception"}
+    for event, fields in events().items():
+        written = {renamed.get(field, field) for field in fields}
+        assert written <= documented[event], event
+    # Fields that reach the line by other ways than the call itself.
+    assert {"http_status", "api_source", "outcome", "charset"} <= documented["message_refused"]
+
+
+def test_the_reasons_of_irregular_lines_are_complete() -> None:
+    reasons: set[str] = set()
+    for call, names in calls():
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "Flag":
+            reasons |= names
+    table = markdown.rows(markdown.section(OPERATIONS, "## Log"))
+    assert {cells[0].strip("`") for cells in table if len(cells) == 2} == reasons
+
+
+def test_the_runbook_has_every_outcome() -> None:
+    table = markdown.rows(markdown.section(OPERATIONS, "## Was it sent?"))
+    outcomes = [cells[0].strip("`") for cells in table if not cells[0].startswith("none")]
+    assert sorted(outcomes) == sorted(verdict.value for verdict in Verdict)
+
+
+# The SMPP server.
+
+
+def test_data_coding_is_refused_where_the_table_says_so() -> None:
+    described: dict[int, str] = {}
+    for cell, words in markdown.rows(markdown.section(SMPP, "## data_coding")):
+        first, _, last = cell.partition("-")
+        for data_coding in range(int(first, 16), int(last or first, 16) + 1):
+            assert data_coding not in described
+            described[data_coding] = words
+    assert sorted(described) == list(range(256))
+    for data_coding, words in described.items():
+        try:
+            decoded = charset.decode(b"\x00A", data_coding)
+        except charset.BinaryContent:
+            assert words.startswith("refused"), hex(data_coding)
+            continue
+        assert not words.startswith("refused"), hex(data_coding)
+        assert ("message class" in words) is (decoded.message_class is not None)
+        assert ("message waiting" in words) is any("mwi" in flag for flag in decoded.flags)
+        if words.startswith("GSM 7-bit"):
+            assert decoded.charset == "gsm7"
+        if words.startswith("UCS-2"):
+            assert decoded.charset == "utf-16-be"
+
+
+def test_fields_at_fault_have_the_statuses_of_the_layouts() -> None:
+    table = markdown.rows(markdown.section(SMPP, "## Bad input"))
+    documented = dict(row for row in table if len(row) == 2)
+    requests = [LAYOUTS[cls] for cls in (p.BindTransmitter, p.SubmitSm, p.QuerySm)]
+    fields = [DL_NAME, *(field for layout in requests for field in layout)]
+    texts = [field for field in fields if field.kind in {Kind.CSTRING, Kind.ADDRESS}]
+    assert documented == {field.name: field.status.name for field in texts}
+
+
+def test_what_is_not_served_is_told_as_documented() -> None:
+    answers = dict(markdown.rows(markdown.section(SMPP, "## PDUs")))
+    for command_id, status in UNSERVED.items():
+        response = CLASSES[command_id | 0x80000000].command_id.name
+        assert answers[command_id.name] == f"{response}, {status.name}: not served yet"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_statuses_named_anywhere_exist(document: Path) -> None:
+    known = CommandStatus.__members__
+    assert [
+        found for found in re.findall(r"\bESME_R\w+", document.read_text()) if found not in known
+    ] == []

@@ -1,0 +1,225 @@
+"""The composition root: what it makes of the settings, and its life inside a running reactor."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+from twisted.internet.error import CannotListenError
+
+from gateway import service
+from gateway.bridge.passwords import PasswordCheck
+from gateway.config import Settings, SmppSettings
+from gateway.omnichannel.client import Credentials
+from gateway.omnichannel.requests_engine import RequestsTransport
+from tests.e2e import raw_esme as wire
+from tests.e2e.daemon import free_port
+from tests.e2e.raw_esme import RawEsme, pdu
+
+
+def settings(**sections: Any) -> Settings:
+    """Everything on free loopback ports, with the sandbox inside."""
+    port = free_port()
+    given: dict[str, Any] = {
+        "smpp": {"listen": "127.0.0.1:0", "unbind_timeout": 0.5},
+        "admin": {"listen": "127.0.0.1:0"},
+        "sandbox": {"listen": f"127.0.0.1:{port}"},
+        "omnichannel": {
+            "base_url": f"http://127.0.0.1:{port}/v1",
+            "username": "sandbox",
+            "password": "sandbox",
+        },
+        "drain": {"timeout": 5},
+        "accounts": [{"system_id": "demo", "password": "demo"}],
+    }
+    for name, section in sections.items():
+        given[name] = given[name] | section if isinstance(section, dict) else section
+    return Settings.model_validate(given)
+
+
+class Running:
+    """The test process's reactor, which a service may not stop."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self.stopped = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+class Made:
+    """A service under test, and what it logged."""
+
+    def __init__(self, reactor: Any, in_reactor: Callable[..., Any], given: Settings) -> None:
+        self.call = in_reactor
+        self.reactor = Running(reactor)
+        self.capture = LogCapture()
+        self.log = structlog.wrap_logger(None, processors=[self.capture]).bind()
+        self.service: service.Service = in_reactor(service.Service, self.reactor, given, self.log)
+
+    def names(self) -> list[str]:
+        return [entry["event"] for entry in self.capture.entries]
+
+    def stop(self) -> None:
+        """Drain it, with nobody bound."""
+        self.call(self.service.stop, "the test's end")
+        deadline = 200
+        while not self.reactor.stopped:
+            deadline -= 1
+            assert deadline, "it did not stop"
+            self.call(lambda: None)
+
+
+@pytest.fixture
+def make(running_reactor: Any, in_reactor: Callable[..., Any]) -> Iterator[Callable[..., Made]]:
+    made: list[Made] = []
+
+    def one(given: Settings) -> Made:
+        made.append(Made(running_reactor, in_reactor, given))
+        return made[-1]
+
+    yield one
+    for each in made:
+        if not each.reactor.stopped:
+            each.stop()
+
+
+def test_the_smpp_listener_comes_last(make: Callable[..., Made]) -> None:
+    """Whoever can bind can also be served."""
+    made = make(settings())
+    made.call(made.service.start)
+    listening = [entry for entry in made.capture.entries if entry["event"] == "listening"]
+    assert [entry["listener"] for entry in listening] == ["sandbox", "admin", "smpp"]
+    for entry in listening:
+        assert entry["port"] == made.service.port(entry["listener"]) > 0
+        socket.create_connection(("127.0.0.1", entry["port"])).close()
+
+
+def test_a_message_from_bind_to_the_sandbox(make: Callable[..., Made]) -> None:
+    made = make(settings())
+    made.call(made.service.start)
+    with RawEsme(made.service.port("smpp")) as client:
+        answer = client.bind().ask(wire.submit(2))
+        assert (answer.status, len(answer.message_id)) == (wire.ROK, 36)
+        client.ask(pdu(wire.UNBIND, 3))
+
+
+def test_stopping_is_not_ready_and_ends_once(make: Callable[..., Made]) -> None:
+    made = make(settings())
+    made.call(made.service.start)
+    assert made.service.not_ready() == ""
+    with RawEsme(made.service.port("smpp")) as client:
+        client.bind()
+        made.call(made.service.stop, "SIGTERM")
+        assert made.service.not_ready() == "draining"
+        admin = made.service.port("admin")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=5)
+        assert refused.value.code == 503
+        refused.value.close()
+        assert made.reactor.stopped == 0
+        assert client.expect().command_id == wire.UNBIND
+        made.call(made.service.stop, "SIGTERM")
+        assert client.rest() == []
+    while not made.reactor.stopped:
+        made.call(lambda: None)
+    names = [name for name in made.names() if name in LIFE]
+    assert names == ["draining", "stopping_at_once", "connections_dropped", "stopped"]
+    assert made.reactor.stopped == 1
+
+
+LIFE = {"draining", "stopping_at_once", "connections_dropped", "stopped"}
+
+
+def test_listeners_may_be_off(make: Callable[..., Made]) -> None:
+    made = make(settings(admin={"listen": ""}))
+    made.call(made.service.start)
+    with pytest.raises(KeyError):
+        made.service.port("admin")
+    assert "metrics" not in made.service.invitation()
+
+
+def test_the_invitation_is_filled_in(make: Callable[..., Made]) -> None:
+    made = make(settings())
+    made.call(made.service.start)
+    words = made.service.invitation()
+    assert f"127.0.0.1:{made.service.port('smpp')}, system_id demo, password demo" in words
+    assert f"http://127.0.0.1:{made.service.port('admin')}/metrics" in words
+    assert f"send --port {made.service.port('smpp')} --to +" in words
+
+
+def test_an_address_in_use_is_an_error_of_the_start(make: Callable[..., Made]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        made = make(settings(smpp={"listen": f"127.0.0.1:{taken.getsockname()[1]}"}))
+        with pytest.raises(CannotListenError):
+            made.call(made.service.start)
+
+
+def test_ipv6_is_listened_on(make: Callable[..., Made]) -> None:
+    made = make(settings(smpp={"listen": "[::1]:0"}))
+    made.call(made.service.start)
+    socket.create_connection(("::1", made.service.port("smpp"))).close()
+
+
+def test_requests_stands_in_where_pycurl_is_missing(
+    make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "gateway.omnichannel.libcurl", None)
+    made = make(settings(admin={"listen": ""}))
+    assert isinstance(made.service._transport, RequestsTransport)
+    assert made.names() == ["engine_missing"]
+    made.call(made.service.start)
+
+
+def test_the_configured_engine_is_taken(make: Callable[..., Made]) -> None:
+    libcurl = pytest.importorskip("gateway.omnichannel.libcurl")
+    for engine, kind in (("libcurl", libcurl.LibcurlTransport), ("requests", RequestsTransport)):
+        made = make(settings(omnichannel={"engine": engine}))
+        assert isinstance(made.service._transport, kind)
+        made.call(made.service.start)
+
+
+def test_every_limit_of_a_session_comes_from_its_setting() -> None:
+    given = SmppSettings(
+        session_init_timeout=1,
+        pdu_read_timeout=2,
+        enquire_link_interval=3,
+        inactivity_timeout=4,
+        response_timeout=5,
+        unbind_timeout=6,
+        max_pdu=1000,
+        max_pdu_before_bind=200,
+        keep_broken_tlv=True,
+    )
+    limits = service.session_limits(given)
+    timers = limits.timers
+    assert (timers.session_init, timers.pdu_read, timers.enquire_link) == (1, 2, 3)
+    assert (timers.inactivity, timers.response, timers.unbind) == (4, 5, 6)
+    assert (limits.max_pdu, limits.max_pdu_before_bind, limits.keep_broken_tlv) == (1000, 200, True)
+
+
+def test_plain_passwords_become_hashes_and_own_credentials_win(running_reactor: Any) -> None:
+    given = settings(
+        accounts=[
+            {"system_id": "plain", "password": "secret"},
+            {"system_id": "own", "password": "x", "username": "u", "api_password": "p"},
+        ]
+    )
+    passwords = PasswordCheck(running_reactor, running_reactor.seconds, 0)
+    shared = Credentials.basic("shared", "shared")
+    accounts = service.make_accounts(given, passwords, shared)._accounts
+    assert accounts["plain"].password_hash.startswith("$argon2id$")
+    assert "secret" not in accounts["plain"].password_hash
+    assert accounts["plain"].credentials == shared
+    assert accounts["own"].credentials == Credentials.basic("u", "p")
