@@ -50,7 +50,8 @@ REDACTED: Final = "[redacted]"
 _SPECIAL: Final = NUMBERS | PROSE | NEVER | {"exc_info", "failure"}
 _NESTED: Final = frozenset({dict, list, tuple, bytes})
 _LETTER: Final = re.compile(r"[^\W\d_]")
-_DIGITS: Final = re.compile(r"\+?\d{4,}(\d{3})(?!\d)")
+# Seven digits or more, also in groups.
+_DIGITS: Final = re.compile(r"\+?(?:\d ?){4,}(\d ?\d ?\d)(?!\d)")
 
 EventDict = MutableMapping[str, Any]
 
@@ -137,7 +138,8 @@ def mask(value: Any) -> Any:
         value = str(value)
     if isinstance(value, str):
         if _LETTER.search(value):
-            return value if len(value) < 7 else mask_prose(value)
+            value = mask_prose(value)
+            return value if sum(map(str.isdigit, value)) < 7 else f"***{value[-3:]}"
         return value if len(value) <= 3 else f"***{value[-3:]}"
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [mask(element) for element in value]

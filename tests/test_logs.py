@@ -216,7 +216,7 @@ def test_foreign_logs_come_out_as_events() -> None:
 def test_lines_of_threads_do_not_mix() -> None:
     reader, writer = os.pipe()
     output = Descriptor(writer)
-    long = "x" * 5000  # above what a pipe takes at once
+    long = b"x" * 5000  # above what a pipe takes at once
 
     def write() -> None:
         for _ in range(50):
@@ -230,7 +230,7 @@ def test_lines_of_threads_do_not_mix() -> None:
         octets += os.read(reader, 65536)
     for thread in threads:
         thread.join()
-    assert set(octets.splitlines()) == {long.encode()}
+    assert set(octets.splitlines()) == {long}
     os.close(reader)
     os.close(writer)
 
@@ -239,12 +239,12 @@ def test_a_full_pipe_drops_lines_and_says_how_many() -> None:
     reader, writer = os.pipe()
     output = Descriptor(writer)
     for number in range(2000):
-        output.write(f"{number:0100}")
+        output.write(b"%0100d" % number)
     assert 0 < output.dropped < 2000
     dropped = output.dropped
     lines = os.read(reader, 1 << 20).splitlines()
     assert len(lines) == 2000 - dropped
-    output.write("after")
+    output.write(b"after")
     report, after = os.read(reader, 1 << 20).splitlines()
     assert json.loads(report) == {
         "level": "warning",
@@ -260,9 +260,9 @@ def test_a_reader_that_left_hurts_nobody() -> None:
     reader, writer = os.pipe()
     output = Descriptor(writer)
     os.close(reader)
-    output.write("a")
-    output.write("b")
+    output.write(b"a")
+    output.write(b"b")
     assert output.dropped == 2
     os.close(writer)
-    output.write("c")
+    output.write(b"c")
     assert output.dropped == 3

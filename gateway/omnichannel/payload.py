@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,9 +90,14 @@ def read_errors(body: bytes) -> tuple[ApiError, ...]:
 def _object(body: bytes) -> dict[str, Any]:
     """The JSON object of a body, {} for anything else."""
     try:
-        value = orjson.loads(body.removeprefix(BOM_UTF8))
+        value = orjson.loads(body)
     except ValueError:
-        return {}
+        # Stricter than what is sent: a byte order mark, or half a surrogate pair where a text
+        # was cut, must not hide an acceptance.
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError):
+            return {}
     return value if isinstance(value, dict) else {}
 
 

@@ -477,11 +477,6 @@ def test_no_text_and_no_whole_number_ever_reaches_the_log(form: Any) -> None:
 
 
 @pytest.mark.parametrize("addr", ["tel:+372 5551 2345", "372-555-12345 ext", "+372 (555) 12345 x"])
-@pytest.mark.xfail(
-    strict=True,
-    reason="gateway/logs.py masks runs of seven digits only, so a number written in groups beside "
-    "a letter passes whole",
-)
 def test_a_number_written_in_groups_is_masked_too(addr: str) -> None:
     trial = Trial(in_turn(accepted()))
     trial.submit(submit(destination=Address(1, 1, addr)))

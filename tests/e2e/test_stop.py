@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
+import subprocess
 import time
 from signal import SIGINT, SIGTERM
 
 import pytest
 
-from tests.e2e import esme
 from tests.e2e import raw_esme as wire
-from tests.e2e.daemon import ACCOUNT, Daemon, until
+from tests.e2e.daemon import ACCOUNT, LIMIT, Daemon, until
 from tests.e2e.raw_esme import RESP, RawEsme, pdu
 
 HANGS = "37255509000"
@@ -124,12 +125,16 @@ def test_a_bad_configuration(smpp: str, accounts: str, words: str) -> None:
 
 
 def test_a_newcomer_is_invited() -> None:
-    """What is printed names the ports that were really taken."""
+    """What is printed names the ports that were really taken, and its send line works."""
     with Daemon() as daemon:
         invitation = "\n".join(daemon.stderr)
         assert f"127.0.0.1:{daemon.port}" in invitation
         assert f"--port {daemon.port} --to +" in invitation
         assert f"http://127.0.0.1:{daemon.ports['admin']}/metrics" in invitation
-        with esme.bound(daemon.port) as client:
-            assert esme.send(client, "+37255555555", b"Hello").status == wire.ROK
+        (line,) = [line for line in invitation.splitlines() if " send " in line]
+        sent = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=LIMIT)
+        assert sent.returncode == 0, sent.stderr
+        (message,) = daemon.accepted("+37255555555")
+        assert message["request"]["messages"][0]["text"] == "Hello"
+        assert message["omnimessage_id"] in sent.stdout
         assert daemon.stop() == 0

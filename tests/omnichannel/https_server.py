@@ -25,6 +25,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+import hyperframe.frame
 
 _LINGER_RESET = struct.pack("ii", 1, 0)  # close() sends RST instead of FIN
 
@@ -96,6 +97,8 @@ class HttpsServer:
     cut_unread: Cut | None = None  # what becomes of the next octets on any connection
     stall_handshake: bool = False
     max_streams: int = 1000
+    keepalive_requests: int = 0  # HTTP/2: GOAWAY with that request of a connection; 0 = never
+    unprocessed: int = 0  # HTTP/2 requests that came after the GOAWAY and were left alone
 
     def __enter__(self) -> HttpsServer:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -257,6 +260,8 @@ class _Http2:
         self._lock = threading.RLock()  # one thread at a time in the TLS object and in h2
         self._heads: dict[int, dict[str, str]] = {}
         self._bodies: dict[int, bytes] = {}
+        self._unanswered: set[int] = set()
+        self._last = 0  # the last stream that is processed, once GOAWAY has said so
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         self._h2 = h2.connection.H2Connection(config)
         self._h2.local_settings = h2.settings.Settings(  # assigning to the old ones asks for an ACK
@@ -280,18 +285,33 @@ class _Http2:
 
     def _receive(self, event: h2.events.Event) -> None:
         if isinstance(event, h2.events.RequestReceived):
+            if self._last:
+                self._server.unprocessed += 1
+                return
+            self._unanswered.add(event.stream_id)
+            if self._server.keepalive_requests == (event.stream_id + 1) // 2:
+                self._go_away(event.stream_id)
             self._heads[event.stream_id] = {str(k): str(v) for k, v in event.headers}
             self._bodies[event.stream_id] = b""
         elif isinstance(event, h2.events.DataReceived):
-            self._bodies[event.stream_id] += event.data
+            if event.stream_id in self._bodies:
+                self._bodies[event.stream_id] += event.data
             with self._lock:
                 self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 self._flush()
         elif isinstance(event, h2.events.StreamEnded):
             stream = event.stream_id
+            if stream not in self._heads:
+                return
             headers, body = self._heads.pop(stream), self._bodies.pop(stream)
             request = Request(headers[":method"], headers[":path"], headers, body, self._number)
             self._act(stream, self._server.action(request))
+
+    def _go_away(self, stream: int) -> None:
+        """Like nginx: later streams are read and left alone, earlier ones are answered."""
+        self._last = stream
+        with self._lock:  # not by h2, which would send nothing more on the connection
+            self._sock.sendall(hyperframe.frame.GoAwayFrame(0, last_stream_id=stream).serialize())
 
     def _act(self, stream: int, action: Action) -> None:
         if isinstance(action, Raw):
@@ -332,6 +352,9 @@ class _Http2:
             if not action.drip and len(action.body) <= 10_000:
                 self._h2.send_data(stream, action.body, end_stream=True)
                 self._flush()
+                self._unanswered.discard(stream)
+                if self._last and not self._unanswered:
+                    self._sock.shutdown(socket.SHUT_RDWR)
                 if action.then_close:
                     self._server.pause(0.05)  # a client may still have to acknowledge
                     cut(self._sock, Cut(Stage.ANSWER_BODY))

@@ -1,3 +1,4 @@
+import dataclasses
 import inspect
 import struct
 from types import SimpleNamespace
@@ -102,17 +103,14 @@ def smpplibs(value: p.Pdu, optional: dict[str, Any]) -> Any:
     ("value", "optional"), _SMPPLIB, ids=[value.command_id.name for value, _ in _SMPPLIB]
 )
 def test_smpplib_writes_the_same(value: p.Pdu, optional: dict[str, Any]) -> None:
-    theirs = decode(smpplibs(value, optional).generate())
+    raw = smpplibs(value, optional).generate()
+    if len(optional) < 2:
+        assert encode(value) == raw
+    theirs: Any = decode(raw)
     if hasattr(value, "tlvs"):  # it has an order of its own for them
-        assert sorted(theirs.tlvs) == sorted(value.tlvs)  # type: ignore[attr-defined]
-        ours = encode(value)
-        assert len(smpplibs(value, optional).generate()) == len(ours)
-    else:
-        assert theirs == value
-        assert smpplibs(value, optional).generate() == encode(value)
-    for name in value.__dataclass_fields__:
-        if name != "tlvs":
-            assert getattr(theirs, name) == getattr(value, name)
+        assert sorted(theirs.tlvs) == sorted(value.tlvs)
+        theirs = dataclasses.replace(theirs, tlvs=value.tlvs)
+    assert theirs == value
 
 
 # Lossless both ways.

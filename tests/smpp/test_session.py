@@ -8,7 +8,6 @@ from gateway.smpp import pdu as p
 from gateway.smpp.codec import encode
 from gateway.smpp.constants import CommandId, InterfaceVersion
 from gateway.smpp.constants import CommandStatus as S
-from gateway.smpp.session import Session, SessionLimits
 from gateway.smpp.states import State
 from gateway.smpp.timers import TimerLimits
 from tests.smpp.conversation import (
@@ -344,6 +343,14 @@ def test_a_message_is_activity(message: p.Pdu, answer: type[e.Effect]) -> None:
     talk.later(0.1) << p.Unbind(1)
 
 
+def test_inactivity_runs_from_the_bind_not_from_the_connection() -> None:
+    talk = Conversation(timers=TimerLimits(session_init=100, inactivity=60, enquire_link=0))
+    talk.later(50)
+    talk.bound()
+    talk.later(59.9) << NOTHING
+    talk.later(0.1) << p.Unbind(1)
+
+
 def test_inactivity_waits_for_what_is_in_flight() -> None:
     """An unbind_resp ends the connection, and the answer would have nowhere to go."""
     talk = with_in_flight(2, timers=TimerLimits(inactivity=20, enquire_link=0))
@@ -675,8 +682,10 @@ def test_shutdown_of_what_is_over_does_nothing() -> None:
 
 
 def test_nothing_is_kept_of_what_comes_after_the_end() -> None:
-    session = Session(SessionLimits(), "gateway", 0)
-    session.connection_lost()
+    """Its answers may be long in coming, and hold the session in memory."""
+    talk = Conversation()
+    talk >> [p.BindTransceiver(1), p.SubmitSm(2)] << e.Authenticate << e.PauseReading
+    talk.refuses(S.ESME_RINVPASWD) << e.Send << e.Close
     for _ in range(3):
-        assert session.octets_received(b"x" * 1000, 1) == []
-    assert session._framer.pending == 0
+        talk >> b"x" * 1000 << NOTHING
+    assert talk.session._framer.pending == 0

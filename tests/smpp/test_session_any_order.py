@@ -57,10 +57,13 @@ class AnyOrder(RuleBasedStateMachine):
         self.to_check: p.Bind | None = None
         self.bound = False
         self.asked: Counter[int] = Counter()  # requests by sequence_number
+        self.owed: Counter[int] = Counter()  # those of them that are whole and have a response
         self.answered: Counter[int] = Counter()
         self.handed_on: list[int] = []
         self.own_sent: list[int] = []
         self.unbinds = 0
+        self.stopping = False
+        self.unbinding_since: float | None = None
         self.half = b""
         if bind is not None:  # most sessions should get somewhere
             self.ask(bind(1))
@@ -83,6 +86,8 @@ class AnyOrder(RuleBasedStateMachine):
                 self.to_check = effect.bind
             elif isinstance(effect, e.Submit):
                 assert self.bound
+                assert not self.stopping
+                assert self.unbinding_since is None
                 self.handed_on.append(effect.pdu.sequence_number)
                 submits.append(effect.pdu.sequence_number)
             elif isinstance(effect, e.PauseReading | e.ResumeReading):
@@ -90,6 +95,11 @@ class AnyOrder(RuleBasedStateMachine):
                 self.paused = not self.paused
             elif isinstance(effect, e.Close):
                 self.closed = True
+                if effect.reason == "unbound" and self.handed_on:
+                    assert self.unbinding_since is not None
+                    assert self.now >= self.unbinding_since + LIMITS.unbind
+        if self.session.state is State.UNBINDING and self.unbinding_since is None:
+            self.unbinding_since = self.now
         return submits
 
     def sent(self, pdu: p.Pdu) -> None:
@@ -102,6 +112,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.own_sent.append(number)
             self.unbinds += isinstance(pdu, p.Unbind)
             assert self.unbinds <= 1
+            assert not (isinstance(pdu, p.Unbind) and self.handed_on)
             return
         assert pdu.command_id >= 0x80000000, f"{pdu} is no business of an MC's"
         if isinstance(pdu, p.GenericNack) and pdu.command_status == S.ESME_RINVCMDLEN:
@@ -115,6 +126,8 @@ class AnyOrder(RuleBasedStateMachine):
     def ask(self, pdu: p.Pdu) -> list[int]:
         if pdu.command_id < 0x80000000:
             self.asked[pdu.sequence_number] += 1
+            if not isinstance(pdu, p.Outbind | p.AlertNotification):
+                self.owed[pdu.sequence_number] += 1
         return self.whole(encode(pdu))
 
     def whole(self, octets: bytes) -> list[int]:
@@ -133,12 +146,14 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(target=unanswered, numbers=st.lists(st.integers(1, 50), min_size=2, max_size=12))
     def submits_many_at_once(self, numbers: list[int]) -> object:
         self.asked.update(numbers)
+        self.owed.update(numbers)
         return multiple(*self.whole(b"".join(encode(p.SubmitSm(number)) for number in numbers)))
 
     @precondition(lambda self: not self.bound and not self.paused)
     @rule(target=unanswered, bind=pdus(BINDS), behind=st.lists(st.integers(1, 50), max_size=8))
     def binds(self, bind: p.Bind, behind: list[int]) -> object:
         self.asked.update([bind.sequence_number, *behind])
+        self.owed.update([bind.sequence_number, *behind])
         chunk = encode(bind) + b"".join(encode(p.SubmitSm(number)) for number in behind)
         return multiple(*self.whole(chunk))
 
@@ -151,6 +166,10 @@ class AnyOrder(RuleBasedStateMachine):
         if not octets[4] & 0x80:
             self.asked[int.from_bytes(octets[12:16])] += 1
         return multiple(*self.whole(octets))
+
+    @rule(octets=st.sampled_from([bytes(16), b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x0f" * 9]))
+    def loses_framing(self, octets: bytes) -> None:
+        self.whole(octets)
 
     @rule(number=ANY_32_BITS, times=st.integers(1, 2))
     def unbinds_once_or_twice(self, number: int, times: int) -> None:
@@ -202,6 +221,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def shuts_down(self) -> None:
+        self.stopping = True
         self.hear(self.session.shut_down(self.now))
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 6.0, 11.0, 45.0]))
@@ -224,20 +244,32 @@ class AnyOrder(RuleBasedStateMachine):
             assert (self.session.state is State.OPEN) is not self.bound
 
     @invariant()
+    def an_unbind_comes_as_soon_as_nothing_is_in_flight(self) -> None:
+        if self.closed or self.handed_on or not self.bound:
+            return
+        if self.stopping:
+            assert self.session.state is State.UNBINDING
+        if self.session.state is State.UNBINDING:
+            assert self.unbinds, "the ESME's unbind waits for nothing"
+
+    @invariant()
     def nothing_is_kept_after_the_end(self) -> None:
         if self.closed:
             assert self.session._framer.pending <= self.left
 
     def teardown(self) -> None:
-        """Every session that is still open answers all it was handed, and can be ended."""
-        if not hasattr(self, "session") or self.closed:
+        """A session that is still open answers all it was asked, and then can be ended."""
+        if not hasattr(self, "session"):
             return
         if self.to_check is not None:
             self.accepted()
-        self.hear(self.session.shut_down(self.now))
         while self.handed_on and not self.closed:
             number = self.handed_on.pop()
             self.hear(self.session.respond(p.SubmitSmResp(number, 0, "id"), self.now))
+        if not self.closed:
+            assert not self.paused
+            assert not self.owed - self.answered, "never answered"
+        self.shuts_down()
         for _ in range(30):
             self.now += 1
             self.hear(self.session.tick(self.now))
