@@ -9,6 +9,7 @@ import gc
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -20,6 +21,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
 
 from gateway import __version__, logs
 from gateway.bridge.accounts import Account, Accounts
@@ -46,6 +48,8 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
     from twisted.internet import reactor as installed  # installing it is part of running
 
     reactor: Any = installed  # its type is a matter of platform
+    # Twisted counts by the wall clock: one set back by an hour would stop every timer for one.
+    reactor.seconds = time.monotonic
 
     # What lives from the start is never garbage, and a thousand messages in flight are no
     # reason to look for cycles: 8 % of the processor time of a relayed message.
@@ -145,6 +149,7 @@ class Service:
         self._log = log
         self._stopping = False
         self._ports: dict[str, IListeningPort] = {}
+        self._sandbox: Sandbox | None = None
         self._hard_stop: DelayedCall | None = None
         api = settings.omnichannel
         self.metrics = Metrics(name_accounts=settings.metrics.system_id)
@@ -172,7 +177,7 @@ class Service:
         settings = self._settings
         self._passwords.start()
         if settings.sandbox.listen:
-            sandbox = Sandbox(
+            self._sandbox = sandbox = Sandbox(
                 self._reactor,
                 username=settings.omnichannel.username,
                 password=settings.omnichannel.password.get_secret_value(),
@@ -257,7 +262,7 @@ class Service:
         if "smpp" in self._ports:
             self._ports.pop("smpp").stopListening()
         self._hard_stop = self._reactor.callLater(timeout, self._give_up)
-        Deferred.fromCoroutine(self._drain())
+        Deferred.fromCoroutine(self._drain()).addErrback(self._drain_failed)
 
     async def _drain(self) -> None:
         await self.smpp.shut_down()
@@ -267,8 +272,15 @@ class Service:
             self._lag.stop()
         await self._transport.close()
         await DeferredList([_stopped(port) for port in self._ports.values()])
+        if self._sandbox is not None:
+            self._sandbox.close()
         self._passwords.stop()
         self._log.info("stopped")
+        self._reactor.stop()
+
+    def _drain_failed(self, failure: Failure) -> None:
+        """A fault of ours must not keep a stopping process alive."""
+        self._log.error("drain_failed", failure=failure)
         self._reactor.stop()
 
     def _give_up(self) -> None:

@@ -18,14 +18,33 @@ _INDEX: Final = b"""\
 """
 
 
-class _Text(Resource):
+class _Page(Resource):
+    """One address that is read; below it there is nothing."""
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        return _Text(lambda: (404, b"not found\n"))
+
+    def render(self, request: Request) -> bytes:
+        if request.method in {b"GET", b"HEAD"}:
+            return self.read(request)
+        request.setResponseCode(405)
+        request.setHeader(b"allow", b"GET, HEAD")
+        return b"GET only\n"
+
+    def read(self, request: Request) -> bytes:
+        """The body; headers and status are set on the request."""
+        request.setResponseCode(404)
+        return b"not found\n"
+
+
+class _Text(_Page):
     """A page that says one thing."""
 
     def __init__(self, say: Callable[[], tuple[int, bytes]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._say = say
 
-    def render_GET(self, request: Request) -> bytes:
+    def read(self, request: Request) -> bytes:
         status, text = self._say()
         request.setResponseCode(status)
         request.setHeader(b"content-type", _PLAIN)
@@ -33,7 +52,7 @@ class _Text(Resource):
         return text
 
 
-class _Metrics(Resource):
+class _Metrics(_Page):
     """The exposition, in the format that the scraper asks for."""
 
     def __init__(self, registry: CollectorRegistry, refresh: Callable[[], None]) -> None:
@@ -41,7 +60,7 @@ class _Metrics(Resource):
         self._registry = registry
         self._refresh = refresh
 
-    def render_GET(self, request: Request) -> bytes:
+    def read(self, request: Request) -> bytes:
         self._refresh()
         encode, content_type = choose_encoder(request.getHeader("accept") or "")
         request.setHeader(b"content-type", content_type.encode("ascii"))
@@ -71,7 +90,7 @@ def admin_site(
         reason = not_ready()
         return (503, f"{reason}\n".encode()) if reason else (200, b"ready\n")
 
-    root = Resource()
+    root = _Page()  # type: ignore[no-untyped-call]
     root.putChild(b"", _Text(lambda: (200, _INDEX)))
     root.putChild(b"metrics", _Metrics(registry, refresh))
     root.putChild(b"livez", _Text(lambda: (200, b"alive\n")))

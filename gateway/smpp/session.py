@@ -37,6 +37,16 @@ from gateway.smpp.versions import adapted, status_for, version_of
 
 _S = CommandStatus
 
+# Requests behind whose fields stray octets are odd; elsewhere a body is simply ignored.
+_WITH_BODY: Final = (
+    p.Message,
+    p.Bind,
+    p.SubmitMulti,
+    p.DataSm,
+    p.QuerySm,
+    p.CancelSm,
+    p.ReplaceSm,
+)
 _MISSES_ALLOWED: Final = 1  # unanswered enquire_links; one more closes
 _OFFENCES_ALLOWED: Final = 1  # requests before the bind; one more closes
 
@@ -127,6 +137,8 @@ class Session:
         except MalformedPdu as error:
             self._malformed(error, effects)
             return
+        if isinstance(pdu, _WITH_BODY) and pdu.stray:
+            effects.append(e.Flag("stray_octets", pdu.command_id.name))
         effects += self.receive(pdu, now)
 
     def _malformed(self, error: MalformedPdu, effects: list[e.Effect]) -> None:

@@ -51,12 +51,13 @@ def adapted(response: SubmitSmResp, version: InterfaceVersion) -> SubmitSmResp:
     """The response as an ESME of this version understands it.
 
     A response with a status has no message_id (SMPP 3.4 section 4.4.2) but for an empty one
-    before TLVs, which would be read as it; 3.3 knows no TLV and only short ids.
+    before TLVs, which would be read as it. 3.3 knows only short ids. TLVs go to 5.0 binds
+    alone: aiosmpplib and naz take them for a part of the message_id, smpplib raises.
     """
     status = response.command_status
     if status == CommandStatus.ESME_ROK and version is not InterfaceVersion.V33:
         return response
-    tlvs = () if version is InterfaceVersion.V33 else response.tlvs
+    tlvs = response.tlvs if version is InterfaceVersion.V50 else ()
     message_id = response.message_id
     if status != CommandStatus.ESME_ROK:
         message_id = "" if tlvs else None

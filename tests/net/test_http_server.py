@@ -10,7 +10,6 @@ from prometheus_client import CollectorRegistry, Counter
 from gateway.net.http_server import admin_site
 
 # Twisted's own pages for 404 and 405 are made of classes that it deprecates for others.
-pytestmark = pytest.mark.filterwarnings("ignore:twisted.web.resource._Unsafe:DeprecationWarning")
 
 
 class Admin:
