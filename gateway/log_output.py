@@ -1,15 +1,17 @@
 """Lines to a file descriptor: whole, at once, and never at the cost of the gateway.
 
-A reader that stalls or goes away must not stop the relaying. Each line is one write; when
-the reader does not take it within a short time it is dropped, and the number of dropped
+A reader that stalls or goes away must not stop the relaying. A write holds whole lines; when
+the reader does not take them within a short time they are dropped, and the number of dropped
 lines is written as soon as the reader takes lines again.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import threading
+from collections.abc import Callable
 from typing import Final, Protocol, TextIO
 
 PATIENCE: Final = 50  # ms the first line that finds the pipe full waits for its reader
@@ -17,19 +19,27 @@ CHUNK: Final = 4096  # PIPE_BUF: what a pipe that polls writable takes without b
 
 
 class Output(Protocol):
-    """Where rendered lines go."""
+    """Where rendered lines go, without their newline."""
 
     def write(self, line: bytes) -> None: ...
 
 
-def open_output(stream: TextIO) -> Output:
-    """The fastest safe way to write lines to `stream`."""
+Later = Callable[[Callable[[], None]], object]
+
+
+def open_output(stream: TextIO, later: Later | None = None) -> Output:
+    """The fastest safe way to write lines to `stream`.
+
+    With `later`, which calls what it is given at the end of the event loop's turn, the lines
+    of a turn leave together: under load that is most of what a line costs.
+    """
     try:
         descriptor = stream.fileno()
     except OSError:  # a stream in memory
         return _Stream(stream)
     stream.flush()
-    return Descriptor(descriptor)
+    output = Descriptor(descriptor)
+    return output if later is None else _Gathered(output, later)
 
 
 class _Stream:
@@ -39,6 +49,29 @@ class _Stream:
     def write(self, line: bytes) -> None:
         self._stream.write(line.decode() + "\n")
         self._stream.flush()
+
+
+class _Gathered:
+    """Lines of the event loop's thread wait for the end of its turn; others go at once."""
+
+    def __init__(self, output: Descriptor, later: Later) -> None:
+        self._output = output
+        self._later = later
+        self._home = threading.get_ident()
+        self._lines: list[bytes] = []
+        atexit.register(self.flush)
+
+    def write(self, line: bytes) -> None:
+        if threading.get_ident() != self._home:
+            self._output.write(line)
+            return
+        self._lines.append(line)
+        if len(self._lines) == 1:
+            self._later(self.flush)
+
+    def flush(self) -> None:
+        lines, self._lines = self._lines, []
+        self._output.write_all(lines)
 
 
 class Descriptor:
@@ -54,20 +87,35 @@ class Descriptor:
         self._writable = poll.poll
 
     def write(self, line: bytes) -> None:
-        octets = line + b"\n"
+        self.write_all([line])
+
+    def write_all(self, lines: list[bytes]) -> None:
+        """Write whole lines, as many at once as a pipe takes."""
         with self._lock:
-            if not self._writable(self._patience):
-                self.dropped += 1
-                self._patience = 0
-                return
-            try:
-                if self.dropped:
-                    self._report()
-                self._write(octets)
-            except OSError:  # the reader is gone or the disk is full: relaying goes on
-                self.dropped += 1
-            else:
-                self._patience = PATIENCE
+            portion: list[bytes] = []
+            size = 0
+            for line in lines:
+                if portion and size + len(line) + 1 > CHUNK:
+                    self._write_portion(portion)
+                    portion, size = [], 0
+                portion.append(line)
+                size += len(line) + 1
+            if portion:
+                self._write_portion(portion)
+
+    def _write_portion(self, lines: list[bytes]) -> None:
+        if not self._writable(self._patience):
+            self.dropped += len(lines)
+            self._patience = 0
+            return
+        try:
+            if self.dropped:
+                self._report()
+            self._write(b"\n".join(lines) + b"\n")
+        except OSError:  # the reader is gone or the disk is full: relaying goes on
+            self.dropped += len(lines)
+        else:
+            self._patience = PATIENCE
 
     def _report(self) -> None:
         words = b'{"level":"warning","event":"log_lines_dropped","count":%d}\n' % self.dropped

@@ -27,7 +27,7 @@ from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogBeginner
 from twisted.python.failure import Failure
 
 from gateway.config import LogSettings
-from gateway.log_output import Output, open_output
+from gateway.log_output import Later, Output, open_output
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -56,12 +56,13 @@ _DIGITS: Final = re.compile(r"\+?(?:\d ?){4,}(\d ?\d ?\d)(?!\d)")
 EventDict = MutableMapping[str, Any]
 
 
-def configure(settings: LogSettings, stream: TextIO) -> None:
+def configure(settings: LogSettings, stream: TextIO, later: Later | None = None) -> None:
     """Send every event of this process to `stream` from now on.
 
-    A logger got before keeps the settings it was made with.
+    A logger got before keeps the settings it was made with. `later` calls what it is given
+    at the end of the event loop's turn; with it the lines of a turn leave together.
     """
-    output = open_output(stream)
+    output = open_output(stream, later)
     as_text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
     render = _Text() if as_text else _Json()
     structlog.configure(
@@ -137,10 +138,12 @@ def mask(value: Any) -> Any:
     if isinstance(value, int):
         value = str(value)
     if isinstance(value, str):
+        if len(value) <= 3 or value.isalpha():
+            return value
         if _LETTER.search(value):
             value = mask_prose(value)
             return value if sum(map(str.isdigit, value)) < 7 else f"***{value[-3:]}"
-        return value if len(value) <= 3 else f"***{value[-3:]}"
+        return f"***{value[-3:]}"
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [mask(element) for element in value]
     return value

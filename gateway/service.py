@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -55,7 +56,7 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
     # reason to look for cycles: 8 % of the processor time of a relayed message.
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
-    logs.configure(settings.log, sys.stdout)
+    logs.configure(settings.log, sys.stdout, partial(reactor.callLater, 0))
     log = logs.get()
     service = Service(reactor, settings, log)
     try:

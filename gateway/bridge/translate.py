@@ -22,6 +22,7 @@ from gateway.smpp.pdu import SubmitSm, Tlv
 _S = CommandStatus
 _SAR_TAGS: Final = frozenset({Tag.sar_msg_ref_num, Tag.sar_total_segments, Tag.sar_segment_seqnum})
 _HIGHEST_PRIORITY: Final = 3
+_UDHI: Final = int(EsmClass.UDHI)  # plain: an IntFlag makes a new flag of every `&`
 
 
 class Unacceptable(GatewayError):
@@ -86,7 +87,7 @@ def translate(submit: SubmitSm, writing: Writing, now: datetime) -> Translated:
 
 def _octets(submit: SubmitSm, settings: AccountSettings) -> bytes:
     """The octets of the text, from short_message or from message_payload."""
-    if submit.esm_class & EsmClass.UDHI:
+    if submit.esm_class & _UDHI:
         raise Unacceptable(
             "a user data header (parts of a long message, ports) is not supported yet; "
             "send long texts whole in message_payload",
