@@ -94,7 +94,7 @@ class _Redact:
         self._prose: Callable[[Any], Any] = (lambda value: value) if full_numbers else mask_prose
 
     def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
-        for key in event.keys() & _SPECIAL:
+        for key in _SPECIAL.intersection(event):
             if key in NUMBERS:
                 event[key] = self._number(event[key])
             elif key in PROSE:
@@ -140,7 +140,7 @@ def mask(value: Any) -> Any:
     if isinstance(value, str):
         if len(value) <= 3 or value.isalpha():
             return value
-        if _LETTER.search(value):
+        if not value.isdecimal() and _LETTER.search(value):
             value = mask_prose(value)
             return value if sum(map(str.isdigit, value)) < 7 else f"***{value[-3:]}"
         return f"***{value[-3:]}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.interfaces import IReactorTime
@@ -48,8 +48,7 @@ class Origin:
     interface_version: InterfaceVersion
 
 
-@dataclass(frozen=True, slots=True)
-class _Journey:
+class _Journey(NamedTuple):
     """One submit under way."""
 
     submit: SubmitSm

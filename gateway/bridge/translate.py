@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.config import AccountSettings
 from gateway.errors import GatewayError
@@ -56,8 +56,7 @@ class Writing:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Translated:
+class Translated(NamedTuple):
     """The request, and what its text went through on the way."""
 
     request: SmsRequest

@@ -50,8 +50,7 @@ class AlphabetPolicy:
 DEFAULT_POLICY = AlphabetPolicy()
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """A message's text and how it was found.
 
     `errors` counts the octets or units that did not decode. `message_class` is 0 (flash) to

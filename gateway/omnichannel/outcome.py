@@ -8,7 +8,6 @@ where neither says enough. Every row can be overridden in the configuration.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -72,8 +71,7 @@ UNREACHABLE: Final = Row(Verdict.UNREACHABLE, _S.ESME_RSYSERR)
 UNKNOWN: Final = Row(Verdict.UNKNOWN, _S.ESME_RSYSERR)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """The judgement of one exchange. `message_id` is set when the verdict is ACCEPTED."""
 
     verdict: Verdict

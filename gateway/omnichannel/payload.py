@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 
-@dataclass(frozen=True, slots=True)
-class SmsRequest:
+class SmsRequest(NamedTuple):
     """One SMS for `POST /omnimessage`. None and "" leave a field to the API's default."""
 
     to: str  # E.164 with its plus
@@ -22,8 +21,7 @@ class SmsRequest:
     autoconvert: str = "off"  # on | full | off
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """What a 201 says. Only the id is needed; it becomes the SMPP message_id."""
 
     omnimessage_id: str

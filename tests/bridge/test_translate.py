@@ -113,7 +113,7 @@ def test_a_submit_sm_that_is_relayed(
     fields: dict[str, Any], expected: SmsRequest | dict[str, Any]
 ) -> None:
     if isinstance(expected, dict):
-        parts = {name: getattr(PLAIN, name) for name in SmsRequest.__slots__}
+        parts = {name: getattr(PLAIN, name) for name in SmsRequest._fields}
         expected = SmsRequest(**{**parts, **expected})
     assert request(**fields) == expected
 
