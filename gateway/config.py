@@ -105,7 +105,7 @@ class SmppSettings(Section):
     """`[smpp]`: the listener that ESMEs bind to, and what holds for every session."""
 
     listen: Endpoint = "0.0.0.0:2775"
-    system_id: Annotated[str, Field(max_length=15)] = "gateway"
+    system_id: Annotated[str, Field(pattern=r"^[!-~]{0,15}$")] = "gateway"
     max_pdu: Annotated[int, Field(ge=512, le=1_048_576)] = 70_000
     max_pdu_before_bind: Annotated[int, Field(ge=128, le=70_000)] = 512
     session_init_timeout: Seconds = 10
@@ -133,6 +133,8 @@ class OmnichannelSettings(Section):
     max_connections: Annotated[int, Field(ge=1, le=10_000)] = 256
     connect_timeout: Seconds = 5
     max_connection_age: Seconds = 50
+    max_connection_requests: Annotated[int, Field(ge=0, le=1_000_000_000)] = 900
+    max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     # "400", "105", "[sender]", "400 [sender]", "429": see docs/status-table.md
     status_overrides: dict[str, str] = Field(default_factory=dict)
 
@@ -177,6 +179,7 @@ class LogSettings(Section):
 class DrainSettings(Section):
     """`[drain]`: how a stop is shared out; below the orchestrator's grace period."""
 
+    delay: SecondsOrOff = 0
     timeout: Seconds = 20
 
 

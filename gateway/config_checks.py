@@ -109,6 +109,11 @@ def warnings(settings: Settings) -> list[str]:
     for index, account in enumerate(settings.accounts):
         here = f'accounts[{index}] "{account.system_id}"'
         found += (f"{here}.{words}" for applies, words in ACCOUNT_WARNINGS if applies(account))
+        if account.response_deadline > settings.drain.timeout:
+            found.append(
+                f"{here}.response_deadline: is longer than drain.timeout, so a stop may end "
+                "before the last answers"
+            )
         if account.response_deadline <= settings.omnichannel.connect_timeout:
             found.append(
                 f"{here}.response_deadline: is not longer than omnichannel.connect_timeout, so a "

@@ -11,10 +11,11 @@ import atexit
 import os
 import select
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, Protocol, TextIO
 
-PATIENCE: Final = 50  # ms the first line that finds the pipe full waits for its reader
+PATIENCE: Final = 50  # ms of each second spent waiting for a reader who has a full pipe
 CHUNK: Final = 4096  # PIPE_BUF: what a pipe that polls writable takes without blocking
 
 
@@ -80,7 +81,9 @@ class Descriptor:
     def __init__(self, descriptor: int) -> None:
         self.dropped = 0
         self._descriptor = descriptor
-        self._patience = PATIENCE
+        self._second = 0.0  # when the second began for which `_waited` counts
+        self._waited = 0.0  # ms spent waiting for the reader
+        self._torn = False
         self._lock = threading.Lock()
         poll = select.poll()
         poll.register(descriptor, select.POLLOUT)
@@ -104,9 +107,8 @@ class Descriptor:
                 self._write_portion(portion)
 
     def _write_portion(self, lines: list[bytes]) -> None:
-        if not self._writable(self._patience):
+        if not self._writable(0) and not self._wait():
             self.dropped += len(lines)
-            self._patience = 0
             return
         try:
             if self.dropped:
@@ -114,8 +116,18 @@ class Descriptor:
             self._write(b"\n".join(lines) + b"\n")
         except OSError:  # the reader is gone or the disk is full: relaying goes on
             self.dropped += len(lines)
-        else:
-            self._patience = PATIENCE
+
+    def _wait(self) -> bool:
+        """Give a slow reader a moment, out of what there is for each second."""
+        now = time.monotonic()
+        if now - self._second >= 1.0:
+            self._second, self._waited = now, 0.0
+        left = PATIENCE - self._waited
+        if left < 1:
+            return False
+        ready = bool(self._writable(left))
+        self._waited += (time.monotonic() - now) * 1000
+        return ready
 
     def _report(self) -> None:
         words = b'{"level":"warning","event":"log_lines_dropped","count":%d}\n' % self.dropped
@@ -123,13 +135,13 @@ class Descriptor:
         self.dropped = 0
 
     def _write(self, octets: bytes) -> None:
-        if len(octets) <= CHUNK:
-            written = os.write(self._descriptor, octets)
-            if written == len(octets):
-                return
-            octets = octets[written:]
+        if self._torn:  # the last line was cut off: it shall not spoil this one
+            octets = b"\n" + octets
+        written = os.write(self._descriptor, octets[:CHUNK])
         # A long traceback goes in pieces, so that a full pipe cannot block for good.
-        while octets:
+        while written < len(octets):
+            self._torn = True
             if not self._writable(PATIENCE * 20):
                 raise BlockingIOError
-            octets = octets[os.write(self._descriptor, octets[:CHUNK]) :]
+            written += os.write(self._descriptor, octets[written : written + CHUNK])
+        self._torn = False

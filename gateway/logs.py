@@ -38,7 +38,7 @@ NUMBERS: Final = frozenset({
     "sender", "source", "source_addr", "to",
 })
 # Fields in whose prose a number may stand.
-PROSE: Final = frozenset({"detail", "error", "exception", "reason"})
+PROSE: Final = frozenset({"api_source", "code", "detail", "error", "exception", "reason"})
 # Fields that no log may hold.
 NEVER: Final = frozenset({
     "api_password", "authorization", "body", "content", "credentials", "dlr_url", "headers",
@@ -51,7 +51,7 @@ _SPECIAL: Final = NUMBERS | PROSE | NEVER | {"exc_info", "failure"}
 _NESTED: Final = frozenset({dict, list, tuple, bytes})
 _LETTER: Final = re.compile(r"[^\W\d_]")
 # Seven digits or more, also in groups.
-_DIGITS: Final = re.compile(r"\+?(?:\d ?){4,}(\d ?\d ?\d)(?!\d)")
+_DIGITS: Final = re.compile(r"(?<![0-9])(?<!0x)\+?(?:\d ?){4,}(\d ?\d ?\d)(?!\d)")
 
 EventDict = MutableMapping[str, Any]
 

@@ -6,6 +6,8 @@ Nothing else knows which engine, which reactor or which listener is at work.
 from __future__ import annotations
 
 import gc
+import os
+import resource
 import signal
 import socket
 import sys
@@ -21,124 +23,68 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.python.failure import Failure
 
 from gateway import __version__, logs
-from gateway.bridge.accounts import Account, Accounts
-from gateway.bridge.passwords import HASHER, PasswordCheck
+from gateway.assembly import make_accounts, make_transport, session_limits
+from gateway.bridge.passwords import PasswordCheck
 from gateway.bridge.relay import Relay
-from gateway.config import AccountSettings, OmnichannelSettings, Settings, SmppSettings
+from gateway.config import Settings
 from gateway.metrics import Metrics
 from gateway.net.http_server import admin_site
 from gateway.net.smpp_server import SmppServer
 from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.outcome import read_overrides
-from gateway.omnichannel.transport import Transport, TransportSettings
 from gateway.sandbox.server import Sandbox
-from gateway.smpp.constants import CommandStatus
-from gateway.smpp.session import SessionLimits
-from gateway.smpp.timers import TimerLimits
 
 _BACKLOG: Final = 1024  # connections that may wait to be accepted; a reconnect storm is short
+_LAST_MOMENT: Final = 0.5  # seconds for the last answers of a stop that ran out of time
 _LAG_BEAT: Final = 0.25  # seconds between two looks at how late the event loop is
 
 
-def run(settings: Settings, config_path: Path | None = None) -> int:
-    """Run the gateway until SIGTERM or SIGINT has drained it; the process's exit code."""
-    from twisted.internet import reactor as installed  # installing it is part of running
-
-    reactor: Any = installed  # its type is a matter of platform
+def prepare(reactor: Any) -> None:
+    """What a process needs that runs for years under load."""
     # Twisted counts by the wall clock: one set back by an hour would stop every timer for one.
     reactor.seconds = time.monotonic
-
     # What lives from the start is never garbage, and a thousand messages in flight are no
     # reason to look for cycles: 8 % of the processor time of a relayed message.
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
-    logs.configure(settings.log, sys.stdout, partial(reactor.callLater, 0))
+    # A descriptor for every client and every connection to the API: as many as we may have.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = 1 << 20 if most == resource.RLIM_INFINITY else most
+    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
+
+
+def run(settings: Settings, config_path: Path | None = None) -> int:
+    """Run the gateway until SIGTERM, SIGINT or SIGHUP has drained it; the process's exit code."""
+    from twisted.internet import reactor as installed  # installing it is part of running
+
+    reactor: Any = installed  # its type is a matter of platform
+    prepare(reactor)
+    output = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  for as long as we run
+    logs.configure(settings.log, output, partial(reactor.callLater, 0))
     log = logs.get()
     service = Service(reactor, settings, log)
+
+    def asked_to_stop(number: int, _frame: FrameType | None) -> None:
+        reactor.callFromThread(service.stop, signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, asked_to_stop)
     try:
         service.start()
-    except CannotListenError as error:
-        log.error("cannot_listen", address=f"{error.interface}:{error.port}", detail=str(error))
+    except (CannotListenError, OSError) as error:
+        log.error("cannot_listen", detail=str(error))
         print(f"cannot listen: {error}", file=sys.stderr)  # noqa: T201
         service.abandon()
         return 1
     log.info("started", version=__version__, config=str(config_path or ""))
     if settings.sandbox.listen and settings.smpp.listen:
         print(service.invitation(), file=sys.stderr, flush=True)  # noqa: T201
-
-    def asked_to_stop(number: int, _frame: FrameType | None) -> None:
-        reactor.callFromThread(service.stop, signal.Signals(number).name)
-
-    def take_signals() -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, asked_to_stop)
-
-    reactor.callWhenRunning(take_signals)
-    reactor.run()
+    reactor.run(installSignalHandlers=False)  # ours, which were there before anything listened
     return 0
-
-
-def make_transport(
-    reactor: Any, settings: OmnichannelSettings, log: FilteringBoundLogger
-) -> Transport:
-    """The configured HTTP engine; requests stands in where pycurl is not installed."""
-    options = TransportSettings(
-        base_url=settings.base_url,
-        user_agent=f"smpp-omnichannel-gateway/{__version__}",
-        ca_file=settings.ca_file,
-        proxy=settings.proxy,
-        max_connections=settings.max_connections,
-        connect_timeout=settings.connect_timeout,
-        max_connection_age=settings.max_connection_age,
-        http2=settings.http2,
-    )
-    engine: Transport
-    if settings.engine == "libcurl":
-        try:
-            from gateway.omnichannel.libcurl import LibcurlTransport
-        except ImportError:
-            log.warning("engine_missing", detail="pycurl is not installed, using requests")
-        else:
-            engine = LibcurlTransport(reactor, options)
-            return engine
-    from gateway.omnichannel.requests_engine import RequestsTransport
-
-    engine = RequestsTransport(reactor, options)
-    return engine
-
-
-def session_limits(settings: SmppSettings) -> SessionLimits:
-    """What the settings say about every session."""
-    return SessionLimits(
-        timers=TimerLimits(
-            session_init=settings.session_init_timeout,
-            pdu_read=settings.pdu_read_timeout,
-            enquire_link=settings.enquire_link_interval,
-            inactivity=settings.inactivity_timeout,
-            response=settings.response_timeout,
-            unbind=settings.unbind_timeout,
-        ),
-        max_pdu=settings.max_pdu,
-        max_pdu_before_bind=settings.max_pdu_before_bind,
-        keep_broken_tlv=settings.keep_broken_tlv,
-    )
-
-
-def make_accounts(settings: Settings, passwords: PasswordCheck, shared: Credentials) -> Accounts:
-    """The accounts, with a hash for each password that was configured in plain."""
-
-    def password_hash(account: AccountSettings) -> str:
-        return account.password_hash or HASHER.hash(account.password.get_secret_value())
-
-    return Accounts(
-        [Account(account, password_hash(account), shared) for account in settings.accounts],
-        passwords,
-        CommandStatus[settings.smpp.wrong_credentials],
-    )
 
 
 class Service:
@@ -160,12 +106,14 @@ class Service:
         client = OmnichannelClient(
             self._transport, reactor, self.metrics, read_overrides(api.status_overrides)
         )
+        self._relay = Relay(client, reactor, self.metrics, log, log_messages=settings.log.messages)
+        self._given_up: Deferred[None] = Deferred()
         self.smpp = SmppServer(
             reactor,
             session_limits(settings.smpp),
             settings.smpp.system_id,
             make_accounts(settings, self._passwords, shared),
-            Relay(client, reactor, self.metrics, log, log_messages=settings.log.messages),
+            self._relay,
             self.metrics,
             log,
         )
@@ -196,9 +144,12 @@ class Service:
         if not endpoint:
             return
         host, _, port = endpoint.rpartition(":")
-        address = socket.getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0][4][0]
+        try:
+            address = socket.getaddrinfo(
+                host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0][4][0]
+        except socket.gaierror as error:
+            raise OSError(f"{name}.listen {endpoint}: {error.strerror}") from error
         listening = self._reactor.listenTCP(int(port), factory, _BACKLOG, interface=address)
         self._ports[name] = listening
         found = listening.getHost()
@@ -256,17 +207,22 @@ class Service:
             self._give_up()
             return
         self._stopping = True
-        timeout = self._settings.drain.timeout
+        drain = self._settings.drain
         self._log.info(
-            "draining", reason=reason, connections=len(self.smpp.connections), timeout=timeout
+            "draining", reason=reason, connections=len(self.smpp.connections), timeout=drain.timeout
         )
-        if "smpp" in self._ports:
-            self._ports.pop("smpp").stopListening()
-        self._hard_stop = self._reactor.callLater(timeout, self._give_up)
+        self._hard_stop = self._reactor.callLater(drain.delay + drain.timeout, self._give_up)
         Deferred.fromCoroutine(self._drain()).addErrback(self._drain_failed)
 
     async def _drain(self) -> None:
+        if self._settings.drain.delay:
+            pause: Deferred[None] = deferLater(self._reactor, self._settings.drain.delay)
+            await _first(pause, self._given_up)
+        if "smpp" in self._ports:
+            self._ports.pop("smpp").stopListening()
         await self.smpp.shut_down()
+        # A client may have left before its answer: the API's is worth knowing all the same.
+        await _first(self._relay.idle(), self._given_up)
         if self._hard_stop is not None and self._hard_stop.active():
             self._hard_stop.cancel()
         if self._lag.running:
@@ -285,6 +241,14 @@ class Service:
         self._reactor.stop()
 
     def _give_up(self) -> None:
+        """End what is under way: each message gets its answer, each session a moment to take it."""
+        if self._given_up.called:
+            return
+        self._transport.close()
+        self._given_up.callback(None)
+        self._reactor.callLater(_LAST_MOMENT, self._drop_connections)
+
+    def _drop_connections(self) -> None:
         left = len(self.smpp.connections)
         if left:
             self._log.warning("connections_dropped", connections=left)
@@ -293,6 +257,11 @@ class Service:
     def abandon(self) -> None:
         """Undo a start that failed, before the event loop ever ran."""
         self._passwords.stop()
+
+
+async def _first(*awaited: Deferred[None]) -> None:
+    """Wait until one of them has fired."""
+    await DeferredList(awaited, fireOnOneCallback=True, consumeErrors=True)
 
 
 def _stopped(port: IListeningPort) -> Deferred[Any]:

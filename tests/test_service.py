@@ -15,9 +15,7 @@ from structlog.testing import LogCapture
 from twisted.internet.error import CannotListenError
 
 from gateway import service
-from gateway.bridge.passwords import PasswordCheck
-from gateway.config import Settings, SmppSettings
-from gateway.omnichannel.client import Credentials
+from gateway.config import Settings
 from gateway.omnichannel.requests_engine import RequestsTransport
 from tests.e2e import raw_esme as wire
 from tests.e2e.daemon import free_port
@@ -188,38 +186,3 @@ def test_the_configured_engine_is_taken(make: Callable[..., Made]) -> None:
         made = make(settings(omnichannel={"engine": engine}))
         assert isinstance(made.service._transport, kind)
         made.call(made.service.start)
-
-
-def test_every_limit_of_a_session_comes_from_its_setting() -> None:
-    given = SmppSettings(
-        session_init_timeout=1,
-        pdu_read_timeout=2,
-        enquire_link_interval=3,
-        inactivity_timeout=4,
-        response_timeout=5,
-        unbind_timeout=6,
-        max_pdu=1000,
-        max_pdu_before_bind=200,
-        keep_broken_tlv=True,
-    )
-    limits = service.session_limits(given)
-    timers = limits.timers
-    assert (timers.session_init, timers.pdu_read, timers.enquire_link) == (1, 2, 3)
-    assert (timers.inactivity, timers.response, timers.unbind) == (4, 5, 6)
-    assert (limits.max_pdu, limits.max_pdu_before_bind, limits.keep_broken_tlv) == (1000, 200, True)
-
-
-def test_plain_passwords_become_hashes_and_own_credentials_win(running_reactor: Any) -> None:
-    given = settings(
-        accounts=[
-            {"system_id": "plain", "password": "secret"},
-            {"system_id": "own", "password": "x", "username": "u", "api_password": "p"},
-        ]
-    )
-    passwords = PasswordCheck(running_reactor, running_reactor.seconds, 0)
-    shared = Credentials.basic("shared", "shared")
-    accounts = service.make_accounts(given, passwords, shared)._accounts
-    assert accounts["plain"].password_hash.startswith("$argon2id$")
-    assert "secret" not in accounts["plain"].password_hash
-    assert accounts["plain"].credentials == shared
-    assert accounts["own"].credentials == Credentials.basic("u", "p")

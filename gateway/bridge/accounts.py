@@ -12,9 +12,9 @@ from collections import OrderedDict
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
-from gateway.bridge.passwords import PasswordCheck
+from gateway.bridge.passwords import Busy, PasswordCheck
 from gateway.bridge.throttle import Throttle
 from gateway.bridge.translate import Writing
 from gateway.config import AccountSettings
@@ -80,9 +80,12 @@ class Accounts:
         account = self._accounts.get(bind.system_id)
         # An address that is not allowed is told after the password was checked, so that
         # the time of an answer says nothing about names either.
-        checked = self._passwords.check(
-            account.password_hash if account else None, bind.password.encode("latin-1")
-        )
+        try:
+            checked = self._passwords.check(
+                account.password_hash if account else None, bind.password.encode("latin-1")
+            )
+        except Busy as busy:
+            return fail(BindRefused(busy.detail))
         return checked.addCallback(self._admit, account, bind, peer)
 
     def _admit(self, passed: bool, account: Account | None, bind: Bind, peer: str) -> Account:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -27,8 +28,10 @@ from gateway.smpp.constants import CommandStatus, InterfaceVersion, Tag, name_of
 from gateway.smpp.pdu import SubmitSm, SubmitSmResp, Tlv
 from gateway.smpp.versions import message_id_for, status_for
 
-Answer = Callable[[SubmitSmResp], None]
+# Takes the response to the ESME; False when the ESME is gone and will not see it.
+Answer = Callable[[SubmitSmResp], bool]
 
+_LEAST_TIME: Final = 0.3  # seconds before the deadline; with less, the API is not asked
 _DETAIL_OCTETS: Final = 255  # additional_status_info_text, with its NUL 256
 
 
@@ -36,6 +39,13 @@ class Throttled(GatewayError):
     """The account is above its rate."""
 
     command_status = CommandStatus.ESME_RTHROTTLED
+    temporary = True
+
+
+class Overdue(GatewayError):
+    """The message waited for its whole response_deadline before it could be sent."""
+
+    command_status = CommandStatus.ESME_RMSGQFUL
     temporary = True
 
 
@@ -75,20 +85,44 @@ class Relay:
         self._metrics = metrics
         self._log = log
         self._log_messages = log_messages
+        self.in_flight = 0  # submits not yet answered
+        self._idle: list[Deferred[None]] = []
 
-    def submit(self, submit: SubmitSm, origin: Origin, answer: Answer) -> None:
-        """Relay one message; `answer` is called once, perhaps before this returns."""
-        started = self._clock.seconds()
+    def idle(self) -> Deferred[None]:
+        """Fires when nothing is in flight."""
+        waiting: Deferred[None] = Deferred()
+        self._idle.append(waiting)
+        self._when_idle()
+        return waiting
+
+    def _when_idle(self) -> None:
+        if self.in_flight == 0 and self._idle:
+            waiting, self._idle = self._idle, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+    def submit(
+        self, submit: SubmitSm, origin: Origin, answer: Answer, received_at: float | None = None
+    ) -> None:
+        """Relay one message; `answer` is called once, perhaps before this returns.
+
+        The account's response_deadline counts from `received_at`, a moment of the clock; None
+        stands for now.
+        """
+        now = self._clock.seconds()
+        started = now if received_at is None else received_at
         account = origin.account
+        seconds = account.settings.response_deadline - (now - started)
+        self.in_flight += 1
         try:
-            if not account.throttle.allows(started):
+            if not account.throttle.allows(now):
                 self._metrics.throttled(self._metrics.account(account.system_id), "account").inc()
                 raise Throttled(f"above the account's throttle of {account.settings.throttle:g}/s")
+            if seconds < _LEAST_TIME:
+                raise Overdue("waited for its whole response_deadline behind the session's window")
             translated = translate(submit, account.writing, datetime.now(UTC))
             self._count_oddities(translated.decoded)
-            sent = self._api.send(
-                translated.request, account.credentials, account.settings.response_deadline
-            )
+            sent = self._api.send(translated.request, account.credentials, seconds)
         except GatewayError as refusal:
             self._refused(_Journey(submit, origin, answer, started), refusal)
             return
@@ -122,7 +156,11 @@ class Relay:
         response = SubmitSmResp(
             submit.sequence_number, outcome.command_status, outcome.message_id or None, tlvs
         )
-        self._finish(journey, response, _api_fields(outcome), outcome.verdict in ALARMING)
+        fields = _api_fields(outcome)
+        said = journey.translated.request.text if journey.translated else ""
+        if said and said in outcome.error.detail:  # an API that quotes what it refuses
+            fields["detail"] = outcome.error.detail.replace(said, "[text]")
+        self._finish(journey, response, fields, outcome.verdict in ALARMING)
 
     def _refused(self, journey: _Journey, refusal: GatewayError) -> None:
         """The gateway itself refuses; the API was not asked."""
@@ -147,42 +185,55 @@ class Relay:
         alarming: bool = False,
     ) -> None:
         """Answer, count, and say it in one line; `fields` are what only this line says."""
-        submit, origin = journey.submit, journey.origin
-        system_id = origin.account.system_id
+        if not journey.answer(response):
+            fields["answered"] = False
+        self.in_flight -= 1
+        seconds = self._clock.seconds() - journey.started
+        origin = journey.origin
         status = name_of(
             CommandStatus, status_for(origin.interface_version, response.command_status)
         )
-        journey.answer(response)
-        seconds = self._clock.seconds() - journey.started
         metrics = self._metrics
         metrics.submit_duration.observe(seconds)
-        metrics.submits(metrics.account(system_id), status).inc()
+        metrics.submits(metrics.account(origin.account.system_id), status).inc()
         if response.command_status != CommandStatus.ESME_ROK:
-            name = "message_refused"
             log = self._log.error if alarming else self._log.warning
+            log("message_refused", **_event(journey, response, status, seconds), **fields)
         elif self._log_messages:
-            name = "message_relayed"
-            log = self._log.info
-        else:
-            return
-        event = {
-            "session_id": origin.session_id,
-            "system_id": system_id,
-            "sequence_number": submit.sequence_number,
-            "command_status": status,
-            "source": submit.source.addr,
-            "destination": submit.destination.addr,
-            "seconds": round(seconds, 4),
-            **fields,
-        }
-        if response.message_id:
-            event["message_id"] = response.message_id
-            if origin.interface_version is InterfaceVersion.V33:
-                shown = message_id_for(origin.interface_version, response.message_id)
-                event["short_message_id"] = shown
-        if journey.translated is not None:
-            _say_text(journey.translated.decoded, event)
-        log(name, **event)
+            self._log.info(
+                "message_relayed", **_event(journey, response, status, seconds), **fields
+            )
+        self._when_idle()
+
+
+def _event(
+    journey: _Journey, response: SubmitSmResp, status: str, seconds: float
+) -> dict[str, object]:
+    """What the line of every message says."""
+    submit, origin = journey.submit, journey.origin
+    event: dict[str, object] = {
+        "session_id": origin.session_id,
+        "system_id": origin.account.system_id,
+        "sequence_number": submit.sequence_number,
+        "command_status": status,
+        "source": submit.source.addr,
+        "destination": submit.destination.addr,
+        "seconds": round(seconds, 4),
+    }
+    if response.message_id:
+        event["message_id"] = response.message_id
+        if origin.interface_version is InterfaceVersion.V33:
+            shown = message_id_for(origin.interface_version, response.message_id)
+            event["short_message_id"] = shown
+    if journey.translated is not None:
+        decoded = journey.translated.decoded
+        event["charset"] = decoded.charset
+        event["characters"] = len(decoded.text)
+        if decoded.errors:
+            event["decode_errors"] = decoded.errors
+        if decoded.flags:
+            event["flags"] = list(decoded.flags)
+    return event
 
 
 def _api_fields(outcome: Outcome) -> dict[str, object]:
@@ -195,13 +246,3 @@ def _api_fields(outcome: Outcome) -> dict[str, object]:
         found = {"code": error.code, "api_source": error.source, "detail": error.detail}
         fields |= {name: value for name, value in found.items() if value}
     return fields
-
-
-def _say_text(decoded: Decoded, event: dict[str, object]) -> None:
-    """How the text was read: its alphabet and length, and what was odd about it."""
-    event["charset"] = decoded.charset
-    event["characters"] = len(decoded.text)
-    if decoded.errors:
-        event["decode_errors"] = decoded.errors
-    if decoded.flags:
-        event["flags"] = list(decoded.flags)

@@ -20,6 +20,7 @@ from gateway.smpp.constants import CommandStatus, EsmClass, Tag
 from gateway.smpp.pdu import SubmitSm, Tlv
 
 _S = CommandStatus
+_PORT_TAGS: Final = frozenset({Tag.source_port, Tag.destination_port})
 _SAR_TAGS: Final = frozenset({Tag.sar_msg_ref_num, Tag.sar_total_segments, Tag.sar_segment_seqnum})
 _HIGHEST_PRIORITY: Final = 3
 _UDHI: Final = int(EsmClass.UDHI)  # plain: an IntFlag makes a new flag of every `&`
@@ -117,6 +118,12 @@ def _payload(tlvs: tuple[Tlv, ...]) -> bytes:
     for tag, value in tlvs:
         if tag == Tag.message_payload:
             payload = value
+        elif tag in _PORT_TAGS:
+            raise Unacceptable(
+                "a port addresses an application, which the API cannot; only text for people "
+                "is relayed",
+                command_status=_S.ESME_ROPTPARNOTALLWD,
+            )
         elif tag in _SAR_TAGS:
             raise Unacceptable(
                 "segmentation by sar_* parameters is not supported yet; send long texts whole "

@@ -62,15 +62,26 @@ class _Metrics(_Page):
 
     def read(self, request: Request) -> bytes:
         self._refresh()
-        encode, content_type = choose_encoder(request.getHeader("accept") or "")
+        try:
+            encode, content_type = choose_encoder(request.getHeader("accept") or "")
+        except (TypeError, ValueError):  # a header that prometheus_client cannot read
+            encode, content_type = choose_encoder("")
         request.setHeader(b"content-type", content_type.encode("ascii"))
         return encode(self._registry)
+
+
+class _Reading(Request):
+    """A request that reads; whoever sends a body is cut off, or it would fill the disk."""
+
+    def handleContentChunk(self, data: bytes) -> None:
+        self.loseConnection()  # type: ignore[no-untyped-call]
 
 
 class _AdminSite(Site):
     """Without an access log: a scrape every few seconds would drown everything else."""
 
     noisy = False
+    requestFactory = _Reading
 
     def log(self, request: object) -> None:
         """Nothing."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -16,13 +16,20 @@ from gateway.bridge.relay import Origin
 from gateway.metrics import UNKNOWN
 from gateway.smpp import effects as e
 from gateway.smpp.codec import encode
-from gateway.smpp.constants import CommandStatus, name_of
+from gateway.smpp.constants import RESPONSE_BIT, CommandId, CommandStatus, name_of
 from gateway.smpp.pdu import Bind, SubmitSmResp
 from gateway.smpp.session import Session
+from gateway.smpp.states import State
 
 if TYPE_CHECKING:
     from gateway.net.smpp_server import SmppServer
 
+# Flags whose request has a line of its own, in which it is refused or answered.
+_TOLD_ELSEWHERE: Final = frozenset(
+    {"malformed", "unknown_command_id", "wrong_state", "answer_after_close"}
+)
+_BACKLOG_BOUND: Final = 65_536  # octets read ahead while the window is full
+_BACKLOG_UNBOUND: Final = 4_096  # and while a bind is being checked
 _DETAIL_CHARACTERS: Final = 200  # of what a stranger made us log
 
 
@@ -44,13 +51,17 @@ class SmppConnection(Protocol):
         self._flagged: set[str] = set()
         self.gone_by = math.inf  # until then a closed connection may still deliver
         self._paused_for: set[str] = set()
+        self._backlog: bytearray | None = None  # what was read while the session takes nothing
+        self._backlog_since = 0.0
+        self._asked: Deferred[None] | None = None  # whether this client may bind
         self._effects: list[e.Effect] = []
         self._running = False
         self._run: Final[dict[type[e.Effect], Callable[..., None]]] = {
+            e.Refuse: self._refused,
             e.Authenticate: self._authenticate,
             e.Submit: self._submit,
-            e.PauseReading: lambda _: self._pause("session"),
-            e.ResumeReading: lambda _: self._resume("session"),
+            e.PauseReading: lambda _: self._hold_back(),
+            e.ResumeReading: lambda _: self._go_on(),
             e.Flag: self._flag,
             e.Close: self._close,
         }
@@ -68,11 +79,34 @@ class SmppConnection(Protocol):
         self.log.debug("connected", peer=self._peer)
 
     def dataReceived(self, data: bytes) -> None:
-        self.run(self.session.octets_received(data, self.server.clock.seconds()))
+        now = self.server.clock.seconds()
+        if self._backlog is None:
+            self.run(self.session.octets_received(data, now))
+            return
+        if not self._backlog:
+            self._backlog_since = now
+        self._backlog += data
+        if len(self._backlog) > (_BACKLOG_BOUND if self.account else _BACKLOG_UNBOUND):
+            self._pause("session")
+
+    def _hold_back(self) -> None:
+        """The session takes nothing for now. Reading goes on up to a bound all the same:
+        whoever does not read does not notice that a client has gone, and keeps its place.
+        """
+        self._backlog = bytearray()
+
+    def _go_on(self) -> None:
+        backlog, self._backlog = self._backlog, None
+        self._resume("session")
+        if backlog:
+            now = self.server.clock.seconds()
+            self.run(self.session.octets_received(bytes(backlog), now, self._backlog_since))
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.session.connection_lost()
         self.count_received()
+        if self._asked is not None:
+            self._asked.cancel()
         self.server.connections.discard(self)
         self.server.metrics.connections.dec()
         if self.account is None:
@@ -127,10 +161,11 @@ class SmppConnection(Protocol):
         try:
             for effect in self._effects:  # which grows while it is walked
                 kind = type(effect)
-                if kind is e.Send:
+                if kind is e.Send or kind is e.Refuse:
                     octets.append(encode(effect.pdu))  # type: ignore[union-attr]
                     self.server.sent[effect.pdu.command_id] += 1  # type: ignore[union-attr]
-                    continue
+                    if kind is e.Send:
+                        continue
                 if octets and kind is e.Close:
                     self.transport.write(b"".join(octets))
                     octets.clear()
@@ -149,15 +184,41 @@ class SmppConnection(Protocol):
 
     def _submit(self, effect: e.Submit) -> None:
         assert self._origin is not None  # noqa: S101  only bound sessions submit
-        self.server.relay.submit(effect.pdu, self._origin, self._answer)
+        self.server.relay.submit(effect.pdu, self._origin, self._answer, effect.received_at)
 
-    def _answer(self, response: SubmitSmResp) -> None:
+    def _answer(self, response: SubmitSmResp) -> bool:
+        reachable = self.session.state is not State.CLOSED
         self.run(self.session.respond(response, self.server.clock.seconds()))
+        return reachable
+
+    def _refused(self, effect: e.Refuse) -> None:
+        """Say and count what the session refused by itself; the response is on its way."""
+        metrics = self.server.metrics
+        status = name_of(CommandStatus, effect.pdu.command_status)
+        request = effect.pdu.command_id & ~RESPONSE_BIT
+        system_id = self.account.system_id if self.account else UNKNOWN
+        if request == CommandId.submit_sm:
+            label = metrics.account(system_id) if self.account else UNKNOWN
+            metrics.submits(label, status).inc()
+            if effect.pdu.command_status == CommandStatus.ESME_RTHROTTLED:
+                metrics.throttled(label, "window").inc()
+        elif request in BIND_TYPES:
+            metrics.binds(BIND_TYPES[CommandId(request)], status).inc()
+        self.log.warning(
+            "request_refused",
+            system_id=system_id,
+            answer=effect.pdu.command_id.name,
+            sequence_number=effect.pdu.sequence_number,
+            command_status=status,
+            detail=effect.detail[:_DETAIL_CHARACTERS],
+            peer=self._peer,
+        )
 
     def _flag(self, effect: e.Flag) -> None:
         self.server.metrics.pdu_errors(effect.reason).inc()
         # A client that is odd once is odd with every PDU: its log line comes once a session.
-        log = self.log.debug if effect.reason in self._flagged else self.log.info
+        known = effect.reason in self._flagged or effect.reason in _TOLD_ELSEWHERE
+        log = self.log.debug if known else self.log.info
         self._flagged.add(effect.reason)
         detail = effect.detail[:_DETAIL_CHARACTERS]
         log("irregular", reason=effect.reason, detail=detail, peer=self._peer)
@@ -178,8 +239,8 @@ class SmppConnection(Protocol):
     # Binding.
 
     def _authenticate(self, effect: e.Authenticate) -> None:
-        asked = Deferred.fromCoroutine(self._bind(effect.bind))
-        asked.addErrback(self._bind_failed, effect.bind)
+        self._asked = Deferred.fromCoroutine(self._bind(effect.bind))
+        self._asked.addErrback(self._bind_failed, effect.bind)
 
     async def _bind(self, bind: Bind) -> None:
         try:
@@ -191,9 +252,6 @@ class SmppConnection(Protocol):
 
     def _welcome(self, bind: Bind, account: Account) -> None:
         server = self.server
-        if self not in server.connections:  # gone while the password was checked
-            account.release()
-            return
         self.account = account
         self._bind_type = BIND_TYPES[bind.command_id]
         self._origin = Origin(self._session_id, account, self.session.interface_version)
@@ -239,5 +297,8 @@ class SmppConnection(Protocol):
 
     def _bind_failed(self, failure: Failure, bind: Bind) -> None:
         """A fault of ours: the edge of the session, where it is logged and answered."""
+        if failure.check(CancelledError):  # the client has left
+            return
         self.log.error("bind_failed", failure=failure.getTraceback())
         self.run(self.session.bind_refused(bind, CommandStatus.ESME_RSYSERR))
+        self.transport.loseConnection()

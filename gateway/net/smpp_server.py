@@ -38,7 +38,9 @@ class Doorkeeper(Protocol):
 class Relays(Protocol):
     """Who relays messages: `bridge.relay.Relay`."""
 
-    def submit(self, submit: SubmitSm, origin: Origin, answer: Answer) -> None: ...
+    def submit(
+        self, submit: SubmitSm, origin: Origin, answer: Answer, received_at: float | None = None
+    ) -> None: ...
 
 
 class SmppServer(Factory):
@@ -99,9 +101,11 @@ class SmppServer(Factory):
             if now >= connection.gone_by:
                 connection.transport.abortConnection()
                 continue
-            effects = connection.session.tick(now)
-            if effects:
-                connection.run(effects)
+            try:
+                connection.run(connection.session.tick(now))
+            except Exception:
+                self.log.error("session_failed", exc_info=True)
+                connection.drop()
 
     def shut_down(self) -> Deferred[None]:
         """Let every session finish and unbind; fires when the last connection is gone."""

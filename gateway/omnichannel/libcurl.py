@@ -1,8 +1,11 @@
 """The default HTTP engine: libcurl's multi interface, driven by the reactor.
 
-- *The sockets live in an epoll of our own*, and the reactor watches that one descriptor.
-  libcurl opens, closes and reuses descriptor numbers as it likes, sometimes closing one
-  before it says so; here that costs nothing, in the reactor it would raise.
+- *No more than max_requests are with libcurl*; the others wait in a `libcurl_line.Line`.
+- *A connection of HTTP/2 is given up in time.* After keepalive_requests a server such as nginx
+  says goodbye (GOAWAY) and reads no later request. libcurl does not tell those from requests
+  that were cut off, so each would be an unknown outcome. Before that, every handle moves to a
+  new pool of connections; what is under way on the old ones goes on undisturbed. All requests
+  since the last move are counted as if they had gone over one connection.
 - *A hanging request holds up nobody.* With PIPEWAIT, requests wait for a connection that is
   being set up, to share it by HTTP/2. When it turns out to be HTTP/1.1, libcurl leaves them
   waiting until its request has ended. So as long as the server's HTTP version is not known,
@@ -10,13 +13,13 @@
 - *One turn of the reactor is one batch.* A new request only marks libcurl as due; the turn
   that follows starts everything that was queued.
 
-`libcurl_exchange` holds what one transfer is. Where pycurl (or epoll) is missing, the import
-of this module fails with ImportError.
+`libcurl_exchange` holds what one transfer is, `libcurl_sockets` what is waited for. Where pycurl
+(or epoll) is missing, the import of this module fails with ImportError.
 """
 
 from __future__ import annotations
 
-from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, epoll
+import sys
 from typing import Any
 
 import pycurl
@@ -26,14 +29,15 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gateway.omnichannel.libcurl_exchange import Exchange
+from gateway.omnichannel.libcurl_line import Line, Waiting, out_of_time
+from gateway.omnichannel.libcurl_options import Pool
+from gateway.omnichannel.libcurl_sockets import Sockets
 from gateway.omnichannel.transport import FailureKind, HttpFailure, HttpResult, TransportSettings
 
-_EVENTS = {
-    pycurl.POLL_IN: EPOLLIN,
-    pycurl.POLL_OUT: EPOLLOUT,
-    pycurl.POLL_INOUT: EPOLLIN | EPOLLOUT,
-}
 _ROUNDS = 4  # of libcurl's own follow-up work in one turn, so that sessions get theirs
+# Requests before the first answer. Every server of HTTP/2 takes as many on one connection
+# (RFC 9113, 6.5.2); above its limit, each of the others would open one of its own.
+_UNSURE_REQUESTS = 100
 
 
 @implementer(IReadDescriptor)
@@ -50,8 +54,16 @@ class LibcurlTransport:
         self._closed = False
         self._free: dict[str, list[Exchange]] = {"POST": [], "GET": [], "DELETE": []}
         self._busy: dict[pycurl.Curl, Exchange] = {}
+        self._line = Line(reactor)
         # Until the first answer it is not known whether connections are shared.
         self._unsure = self._shared = settings.http2 and settings.base_url.startswith("https:")
+        self._retire_after = settings.max_connection_requests or sys.maxsize
+        self._room = settings.max_requests
+        if self._unsure:
+            self._room = min(self._room, self._retire_after, _UNSURE_REQUESTS)
+
+        self._pool = Pool()
+        self._pool_requests = 0  # that have been given to this pool
 
         self._due = False  # libcurl wants to be called at once
         self._driving = False
@@ -59,16 +71,17 @@ class LibcurlTransport:
         self._alarm: Any = None  # the delayed call for libcurl's next timeout
         self._alarm_at = self._wanted_at = 0.0
 
-        self._epoll = epoll()
-        self._watched: set[int] = set()
+        self._sockets = Sockets(self._pool.ended)
+        self.fileno = self._sockets.fileno
         multi = self._multi = pycurl.CurlMulti()
-        multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._sockets.watch)
         multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1000)
         multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, settings.max_connections)
         multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, settings.max_connections)
         multi.setopt(pycurl.M_MAXCONNECTS, settings.max_connections)
+        self._add, self._remove = multi.add_handle, multi.remove_handle
         reactor.addReader(self)
 
     def post(
@@ -90,19 +103,23 @@ class LibcurlTransport:
             if call is not None and call.active():
                 call.cancel()
         self._reactor.removeReader(self)
+        waiting = self._line.clear()
         ended = list(self._busy.values())
         self._busy.clear()
         for exchange in ended:
-            self._multi.remove_handle(exchange.curl)
+            self._remove(exchange.curl)
             exchange.curl.close()
         for exchanges in self._free.values():
             for exchange in exchanges:
                 exchange.curl.close()
             exchanges.clear()
+        self._pool.share.close()
         self._multi.close()
-        self._epoll.close()
+        self._sockets.close()
         for exchange in ended:
             exchange.deferred.callback(_closed(sent=exchange.attempts > 0))
+        for request in waiting:
+            request.deferred.callback(_closed(sent=False))
         return succeed(None)
 
     def _start(
@@ -110,39 +127,56 @@ class LibcurlTransport:
     ) -> Deferred[HttpResult]:
         if self._closed:
             return succeed(_closed(sent=False))
-        free = self._free[method]
-        exchange = free.pop() if free else Exchange(method, self._settings)
-        exchange.load(path, body, authorization, timeout)
-        exchange.wait_for_connection(self._shared)
-        deferred = exchange.deferred
-        self._busy[exchange.curl] = exchange
-        self._multi.add_handle(exchange.curl)  # libcurl asks to be called at once: _set_timer
+        deferred: Deferred[HttpResult] = Deferred()
+        if self._line or len(self._busy) >= self._room:
+            deadline = self._reactor.seconds() + timeout
+            self._line.add(Waiting(method, path, body, authorization, deadline, deferred))
+        else:
+            self._begin(method, path, body, authorization, timeout, deferred)
         return deferred
 
-    # libcurl calls these
+    def _begin(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        authorization: str,
+        timeout: float,
+        deferred: Deferred[HttpResult],
+    ) -> None:
+        if self._pool_requests >= self._retire_after and self._shared:
+            self._renew_pool()
+        self._pool_requests += 1
+        free = self._free[method]
+        exchange = free.pop() if free else Exchange(method, self._settings, self._pool)
+        exchange.load(path, body, authorization, timeout, deferred)
+        if exchange.patient is not self._shared:
+            exchange.wait_for_connection(self._shared)
+        self._busy[exchange.curl] = exchange
+        self._add(exchange.curl)  # libcurl asks to be called at once: _set_timer
 
-    def _watch(self, what: int, fd: int, _multi: object, _data: object) -> None:
-        """M_SOCKETFUNCTION: from now on libcurl waits for these events of this socket."""
-        events = _EVENTS.get(what)
-        if events is None:  # POLL_REMOVE, sometimes when the socket is closed already
-            if fd in self._watched:
-                self._watched.discard(fd)
-                try:
-                    self._epoll.unregister(fd)
-                except OSError:  # closing it has removed it
-                    return
-            return
-        try:
-            if fd in self._watched:
-                self._epoll.modify(fd, events)
+    def _renew_pool(self) -> None:
+        """Let new requests go out on new connections; idle ones are closed."""
+        self._pool = Pool()
+        self._sockets.ended = self._pool.ended
+        self._pool_requests = 0
+        for exchanges in self._free.values():
+            for exchange in exchanges:
+                exchange.join(self._pool)
+
+    def _advance(self) -> None:
+        """Begin as many of those that wait as there is room for."""
+        while self._line and len(self._busy) < self._room and not self._closed:
+            each = self._line.next()
+            left = each.deadline - self._reactor.seconds()
+            if left > 0:
+                self._begin(
+                    each.method, each.path, each.body, each.authorization, left, each.deferred
+                )
             else:
-                self._epoll.register(fd, events)
-                self._watched.add(fd)
-        except FileNotFoundError:  # closed without a word and opened again under its number
-            self._epoll.register(fd, events)
-        except FileExistsError:
-            self._epoll.modify(fd, events)
-            self._watched.add(fd)
+                each.deferred.callback(out_of_time())
+
+    # libcurl calls this
 
     def _set_timer(self, milliseconds: int) -> None:
         """M_TIMERFUNCTION: when libcurl wants to be called; must not call it back from here."""
@@ -168,9 +202,6 @@ class LibcurlTransport:
 
     # The reactor calls these
 
-    def fileno(self) -> int:
-        return self._epoll.fileno()
-
     def logPrefix(self) -> str:
         return "libcurl"
 
@@ -182,16 +213,7 @@ class LibcurlTransport:
         """Some of libcurl's sockets are ready."""
         self._driving = True
         act = self._multi.socket_action
-        for fd, events in self._epoll.poll(0):
-            if fd not in self._watched:  # closed by an earlier one of this list
-                continue
-            mask = 0
-            if events & EPOLLIN:
-                mask |= pycurl.CSELECT_IN
-            if events & EPOLLOUT:
-                mask |= pycurl.CSELECT_OUT
-            if events & (EPOLLERR | EPOLLHUP):
-                mask |= pycurl.CSELECT_ERR
+        for fd, mask in self._sockets.ready():
             act(fd, mask)
         self._drive()
 
@@ -238,33 +260,50 @@ class LibcurlTransport:
             if not exchange.attempts:
                 exchange.wait_for_connection(False)
         nudge = pycurl.Curl()  # removing a handle makes libcurl look at those that wait
-        self._multi.add_handle(nudge)
-        self._multi.remove_handle(nudge)
+        self._add(nudge)
+        self._remove(nudge)
         nudge.close()
 
     def _deliver(self) -> None:
         waiting = 1
         while waiting and not self._closed:
             waiting, good, bad = self._multi.info_read()
+            if good and (last := self._busy.get(good[-1])):  # one speaks for the batch
+                self._shared = last.multiplexed
+                self._unsure = False
+                self._room = self._settings.max_requests
             for curl in good:
                 if exchange := self._busy.pop(curl, None):
-                    self._shared = exchange.multiplexed
-                    self._unsure = False
                     self._end(exchange, exchange.answer())
             for curl, code, message in bad:
                 if exchange := self._busy.pop(curl, None):
                     if exchange.resume(code, message):
-                        self._multi.remove_handle(curl)
-                        self._busy[curl] = exchange
-                        self._multi.add_handle(curl)
+                        self._again(exchange)
                     else:
                         self._end(exchange, exchange.failure(code, message))
 
+    def _again(self, exchange: Exchange) -> None:
+        """Nothing was begun: add it again, where it meets no connection that has ended."""
+        self._remove(exchange.curl)
+        if port := exchange.refused:
+            exchange.refused = 0
+            if not self._shared:
+                self._pool.ended.discard(port)  # libcurl has closed it
+            elif exchange.pool is self._pool:  # libcurl would use it again and again
+                self._renew_pool()
+            exchange.join(self._pool)
+        self._busy[exchange.curl] = exchange
+        self._add(exchange.curl)
+
     def _end(self, exchange: Exchange, result: HttpResult) -> None:
-        self._multi.remove_handle(exchange.curl)
+        self._remove(exchange.curl)
         deferred = exchange.deferred
         exchange.unload()
+        if exchange.pool is not self._pool:
+            exchange.join(self._pool)
         self._free[exchange.method].append(exchange)
+        if self._line:
+            self._advance()
         deferred.callback(result)
 
 

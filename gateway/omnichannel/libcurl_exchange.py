@@ -9,20 +9,18 @@ Rules that the options serve:
   request goes out, and the second call is refused.
 - *`sent` is known, not guessed.* The same call is the evidence: as long as it has not come, no
   octet of the request has been handed to a connection.
-- *Nothing from the surroundings*: no proxy variables, no .netrc, no cookies, no redirects.
+- *Nothing is sent on a connection that is known to have ended*: that is seen in the same call,
+  which refuses it, and the request goes out on another one.
 """
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Mapping
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pycurl
 from twisted.internet.defer import Deferred
 
-from gateway.omnichannel.authorities import authorities_file
+from gateway.omnichannel.libcurl_options import Pool, options, secrets
 from gateway.omnichannel.transport import (
     FailureKind,
     HttpAnswer,
@@ -56,7 +54,7 @@ _KINDS: Mapping[int, FailureKind] = {
     pycurl.E_FILESIZE_EXCEEDED: FailureKind.TOO_LARGE,
 }  # any other code: PROTOCOL
 
-_USER_TIMEOUT = 20_000  # ms that sent octets may stay unacknowledged before the kernel gives up
+_TIMEOUT_STEP = 5  # milliseconds
 _HEADER_LINES = (
     "Accept: application/json",
     "Content-Type: application/json",
@@ -99,72 +97,97 @@ class _Headers(Mapping[str, str]):
 
 
 class Exchange:
-    """One Curl handle and what it carries now; used again for the next request of its method."""
+    """One Curl handle and what it carries now; used again for the next request of its method.
+
+    Its `pool` says which connections have ended; `refused` is the local port of the one that it
+    was about to use, 0 for none.
+    """
 
     __slots__ = (
-        "attempts", "authorization", "chunks", "curl", "deferred", "lines", "method", "path",
-        "patient", "room", "sending", "settings", "timeout",
+        "attempts", "authorization", "chunks", "curl", "deferred", "ended", "getinfo", "length",
+        "lines", "method", "path", "patient", "pool", "refused", "room", "sending", "setopt",
+        "settings", "timeout",
     )  # fmt: skip
 
-    def __init__(self, method: str, settings: TransportSettings) -> None:
+    def __init__(self, method: str, settings: TransportSettings, pool: Pool) -> None:
         self.curl = curl = pycurl.Curl()
+        self.setopt, self.getinfo = curl.setopt, curl.getinfo
         self.method = method
         self.settings = settings
         self.path = self.authorization = ""  # as the handle has them now, like `timeout`
-        self.timeout = 0  # milliseconds
+        self.timeout = self.length = 0  # milliseconds, octets
         self.patient = False
         self.sending = b""
         self.attempts = 0
+        self.refused = 0
         self.room = settings.max_answer_octets
         self.lines: list[bytes] = []
         self.chunks: list[bytes] = []
         self.deferred: Deferred[HttpResult] = Deferred()
-        for option, value in _options(settings):
+        for option, value in options(settings):
             curl.setopt(option, value)
+        curl.setopt(pycurl.SHARE, pool.share)
+        self.pool, self.ended = pool, pool.ended
         curl.setopt(pycurl.PREREQFUNCTION, self.attempt)
         curl.setopt(pycurl.WRITEFUNCTION, self.write)
         curl.setopt(pycurl.HEADERFUNCTION, self.lines.append)
         if method == "POST":
             curl.setopt(pycurl.POST, 1)
+            curl.setopt(pycurl.POSTFIELDSIZE, 0)
             curl.setopt(pycurl.READFUNCTION, self.read)
         elif method == "DELETE":
             curl.setopt(pycurl.CUSTOMREQUEST, "DELETE")
 
+    def join(self, pool: Pool) -> None:
+        """Use the connections of this pool from now on. Not while a transfer is under way."""
+        if self.pool is not pool:
+            self.curl.unsetopt(pycurl.SHARE)
+            self.setopt(pycurl.SHARE, pool.share)
+            self.pool, self.ended = pool, pool.ended
+
     def wait_for_connection(self, patient: bool) -> None:
         """Whether to wait for a connection that is being set up, as it may take many streams."""
-        if self.patient is not patient:
-            self.curl.setopt(pycurl.PIPEWAIT, int(patient))
-            self.patient = patient
+        self.setopt(pycurl.PIPEWAIT, int(patient))
+        self.patient = patient
 
-    def load(self, path: str, body: bytes, authorization: str, timeout: float) -> None:
+    def load(
+        self,
+        path: str,
+        body: bytes,
+        authorization: str,
+        timeout: float,
+        deferred: Deferred[HttpResult],
+    ) -> None:
         """Make the handle ready for one request; only what differs from its last one costs."""
-        setopt = self.curl.setopt
         if self.path != path:
-            setopt(pycurl.URL, self.settings.base_url + path)
+            self.setopt(pycurl.URL, self.settings.base_url + path)
             self.path = path
         if self.authorization != authorization:
-            setopt(pycurl.HTTPHEADER, [f"Authorization: {authorization}", *_HEADER_LINES])
+            self.setopt(pycurl.HTTPHEADER, [f"Authorization: {authorization}", *_HEADER_LINES])
             self.authorization = authorization
-        milliseconds = max(1, int(timeout * 1000))
+        # In steps, because callers that mean the same time differ by the odd millisecond.
+        milliseconds = (int(timeout * 1000) // _TIMEOUT_STEP + 1) * _TIMEOUT_STEP
         if self.timeout != milliseconds:
-            setopt(pycurl.TIMEOUT_MS, milliseconds)
+            self.setopt(pycurl.TIMEOUT_MS, milliseconds)
             self.timeout = milliseconds
-        if self.method == "POST":
-            setopt(pycurl.POSTFIELDSIZE, len(body))
-            self.sending = body
+        if self.length != len(body):
+            self.setopt(pycurl.POSTFIELDSIZE, len(body))
+            self.length = len(body)
+        self.sending = body
         self.attempts = 0
-        self.deferred = Deferred()
+        self.refused = 0
+        self.deferred = deferred
 
     def answer(self) -> HttpAnswer:
         """What was read, after libcurl reported success."""
         return HttpAnswer(
-            self.curl.getinfo(pycurl.RESPONSE_CODE), b"".join(self.chunks), _Headers(self.lines[:])
+            self.getinfo(pycurl.RESPONSE_CODE), b"".join(self.chunks), _Headers(self.lines[:])
         )
 
     @property
     def multiplexed(self) -> bool:
         """Whether the answer came over HTTP/2."""
-        version: int = self.curl.getinfo(pycurl.INFO_HTTP_VERSION)
+        version: int = self.getinfo(pycurl.INFO_HTTP_VERSION)
         return version >= pycurl.CURL_HTTP_VERSION_2_0
 
     def failure(self, code: int, message: str) -> HttpFailure:
@@ -181,31 +204,38 @@ class Exchange:
             kind = FailureKind.TIMEOUT if self._whole_time_used(code) else FailureKind.PROXY
         elif not sent and code == pycurl.E_OPERATION_TIMEDOUT and not self._whole_time_used(code):
             kind = FailureKind.CONNECT  # connect_timeout
-        for secret in _secrets(settings.proxy):
+        for secret in secrets(settings.proxy):
             message = message.replace(secret, "***")
         return HttpFailure(kind, sent, f"libcurl {code}: {message}")
 
     def _whole_time_used(self, code: int) -> bool:
-        spent = self.curl.getinfo(pycurl.TOTAL_TIME) * 1000
+        spent = self.getinfo(pycurl.TOTAL_TIME) * 1000
         return code == pycurl.E_OPERATION_TIMEDOUT and spent >= self.timeout - 1
 
     def resume(self, code: int, message: str) -> bool:
-        """Whether it ended only because it had waited for a free connection for connect_timeout.
+        """Whether it ended with nothing begun, and is ready to be added again.
 
-        libcurl counts that as connecting. Nothing was begun, so it is made ready to be added
-        again with the time that is left.
+        Either it was about to use a connection that has ended. Or it had waited for a free one
+        for connect_timeout, which libcurl counts as connecting. What it has left of its time is
+        set.
         """
-        info = self.curl.getinfo
-        if code != pycurl.E_OPERATION_TIMEDOUT or self.attempts or info(pycurl.NAMELOOKUP_TIME):
+        if self.attempts:
             return False
-        if message.startswith("Resolving"):
+        if not (self.refused or self._waited_for_a_place(code, message)):
             return False
-        left = self.timeout - int(info(pycurl.TOTAL_TIME) * 1000)
+        left = self.timeout - int(self.getinfo(pycurl.TOTAL_TIME) * 1000)
         if left <= 1:
             return False
-        self.curl.setopt(pycurl.TIMEOUT_MS, left)
+        self.setopt(pycurl.TIMEOUT_MS, left)
         self.timeout = left
         return True
+
+    def _waited_for_a_place(self, code: int, message: str) -> bool:
+        return (
+            code == pycurl.E_OPERATION_TIMEDOUT
+            and not self.getinfo(pycurl.NAMELOOKUP_TIME)
+            and not message.startswith("Resolving")
+        )
 
     def unload(self) -> None:
         """Forget the request and its answer; the handle keeps its options."""
@@ -216,8 +246,11 @@ class Exchange:
 
     # libcurl calls these
 
-    def attempt(self, *_: object) -> int:
+    def attempt(self, _peer: str, _local: str, _peer_port: int, local_port: int) -> int:
         """PREREQFUNCTION: a connection is ready and the request would be sent now."""
+        if local_port in self.ended:
+            self.refused = local_port
+            return pycurl.PREREQFUNC_ABORT
         self.attempts += 1
         return pycurl.PREREQFUNC_OK if self.attempts == 1 else pycurl.PREREQFUNC_ABORT
 
@@ -234,59 +267,3 @@ class Exchange:
             return 0
         self.chunks.append(octets)
         return None
-
-
-def _secrets(proxy: str) -> tuple[str, ...]:
-    """What must not appear in a detail: the proxy's credentials, raw and decoded."""
-    parts = urlsplit(proxy)
-    words = (parts.password, parts.username)
-    return tuple({form for word in words if word for form in (word, unquote(word))})
-
-
-def _options(settings: TransportSettings) -> list[tuple[int, Any]]:
-    """What holds for every request; set once on each handle."""
-    options: list[tuple[int, Any]] = [
-        (pycurl.NOSIGNAL, 1),
-        (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
-        (pycurl.FOLLOWLOCATION, 0),
-        (pycurl.USERAGENT, settings.user_agent),
-        (pycurl.CONNECTTIMEOUT_MS, max(1, int(settings.connect_timeout * 1000))),
-        (pycurl.MAXAGE_CONN, max(1, int(settings.max_connection_age))),
-        (pycurl.MAXLIFETIME_CONN, max(1, int(settings.max_connection_age))),
-        (pycurl.TCP_NODELAY, 1),
-        (pycurl.TCP_KEEPALIVE, 1),
-        (pycurl.TCP_KEEPIDLE, 20),
-        (pycurl.TCP_KEEPINTVL, 10),
-        (pycurl.SOCKOPTFUNCTION, _bound_silence),
-        (pycurl.SSL_VERIFYPEER, 1),
-        (pycurl.SSL_VERIFYHOST, 2),
-        (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
-        (pycurl.CAINFO, authorities_file(settings.ca_file)),
-        (
-            pycurl.HTTP_VERSION,
-            pycurl.CURL_HTTP_VERSION_2TLS if settings.http2 else pycurl.CURL_HTTP_VERSION_1_1,
-        ),
-        # "" keeps libcurl from reading http_proxy, https_proxy and no_proxy.
-        (pycurl.PROXY, ""),
-        (pycurl.NOPROXY, ""),
-    ]
-    if settings.proxy:
-        parts = urlsplit(settings.proxy)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        port = f":{parts.port}" if parts.port else ""
-        options.append((pycurl.PROXY, f"{parts.scheme or 'http'}://{host}{port}"))
-        if parts.username:
-            options.append((pycurl.PROXYUSERNAME, unquote(parts.username)))
-            options.append((pycurl.PROXYPASSWORD, unquote(parts.password or "")))
-    return options
-
-
-def _bound_silence(fd: int, _purpose: int) -> int:
-    """SOCKOPTFUNCTION: give up a connection whose peer acknowledges nothing.
-
-    HTTP/2 sends every request over one connection. If the path goes dark, TCP would go on
-    repeating for a quarter of an hour, and every request would wait for its own deadline.
-    """
-    with socket.socket(fileno=socket.dup(fd)) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT)
-    return pycurl.SOCKOPT_OK

@@ -44,6 +44,9 @@ class ApiError:
 
 # The longest message_id that submit_sm_resp carries, without its NUL.
 _LONGEST_ID = 64
+_MOST_ERRORS = 20  # of one answer that are read
+# What is kept of a word of the API's, in characters: a log line has an end.
+_LONGEST_WORD = 300
 
 
 def encode(sms: SmsRequest) -> bytes:
@@ -80,7 +83,7 @@ def read_errors(body: bytes) -> tuple[ApiError, ...]:
         return ()
     return tuple(
         ApiError(*(_text(error.get(key)) for key in ("code", "title", "detail", "source")))
-        for error in errors
+        for error in errors[:_MOST_ERRORS]
         if isinstance(error, dict)
     )
 
@@ -101,4 +104,4 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     """Codes are documented as strings and have been integers; null is a missing source."""
-    return str(value) if isinstance(value, str | int) else ""
+    return str(value)[:_LONGEST_WORD] if isinstance(value, str | int) else ""

@@ -63,6 +63,10 @@ class TransportSettings:
     max_connections: int = 256
     connect_timeout: float = 5.0
     max_connection_age: float = 50.0  # shorter than common idle limits of servers
+    # The next two are of libcurl alone: requests has a thread for each connection, where the
+    # rest waits, and the server says on each answer of HTTP/1.1 whether it will take another.
+    max_requests: int = 1000  # at once; those above it wait for their turn
+    max_connection_requests: int = 900  # of HTTP/2, then a new one; 0 = any number
     max_answer_octets: int = 4 * 1024 * 1024
     http2: bool = True  # by ALPN; requests always speaks HTTP/1.1
 
@@ -72,8 +76,8 @@ class Transport(Protocol):
 
     `path` stands below base_url and starts with a slash. `authorization` is the whole
     header value. `timeout` is in seconds and counts from the call, so that waiting for a
-    free connection or thread is included; the result arrives no later than `timeout` plus
-    a quarter of a second, whatever the server does.
+    free connection or thread, or for its turn among max_requests, is included; the result
+    arrives no later than `timeout` plus a quarter of a second, whatever the server does.
     """
 
     def post(

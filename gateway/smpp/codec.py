@@ -149,6 +149,8 @@ def _read_cstring(octets: bytes, position: int, field: Field) -> tuple[str, int]
     if position >= len(octets):
         raise IndexError
     end = octets.find(0, position, position + field.size)
+    if end < 0 and len(octets) - position < field.size:
+        raise _FieldError(field.status, field.name, f"the PDU ends inside {field.name}")
     if end < 0:
         raise _FieldError(
             field.status, field.name, f"{field.name} has no NUL within {field.size} octets"

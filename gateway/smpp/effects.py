@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.smpp.pdu import Bind, Pdu, SubmitSm
 
@@ -15,6 +15,14 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Refuse:
+    """Write this response: the session itself refuses a request. `detail` says why."""
+
+    pdu: Pdu
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Authenticate:
     """Check who binds, then call `Session.bind_accepted` or `Session.bind_refused`."""
 
@@ -24,9 +32,13 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Relay this message, then call `Session.respond` once with its submit_sm_resp."""
+    """Relay this message, then call `Session.respond` once with its submit_sm_resp.
+
+    `received_at` is the moment its octets were read: it may have waited for the window.
+    """
 
     pdu: SubmitSm
+    received_at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +66,4 @@ class Close:
     reason: str
 
 
-Effect = Send | Authenticate | Submit | PauseReading | ResumeReading | Flag | Close
+Effect = Send | Refuse | Authenticate | Submit | PauseReading | ResumeReading | Flag | Close

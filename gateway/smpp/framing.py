@@ -39,7 +39,9 @@ class BadLength(GatewayError):
         if head[:2] == b"\x16\x03":
             what = "a TLS handshake on the plain port"
         else:
-            what = STRANGERS.get(head[:4], f"command_length {length}")
+            # A long number in decimal would be masked in the log, like a phone number.
+            number = f"{length}" if length < 1_000_000 else f"0x{length:08X}"
+            what = STRANGERS.get(head[:4], f"command_length {number}")
         super().__init__(f"{what}; a PDU has 16 to {limit} octets", command_length=length)
         self.sequence_number = HEADER.unpack_from(head)[3] if len(head) >= HEADER.size else 0
 

@@ -78,7 +78,8 @@ class Session:
         self._framer = Framer(limits.max_pdu_before_bind)
         self._timers = Timers(limits.timers, now, now, now)
         self._authenticating = False
-        self._held: p.SubmitSm | None = None  # the one that found the window full
+        self._held: e.Submit | None = None  # the one that found the window full
+        self._read_at = now  # when octets came last
         self._paused = False
         self._ours = OwnRequests()
         self._misses = 0
@@ -88,12 +89,15 @@ class Session:
 
     # What comes from the connection.
 
-    def octets_received(self, octets: bytes, now: float) -> list[e.Effect]:
-        """What was read from the socket, in chunks of any size."""
+    def octets_received(
+        self, octets: bytes, now: float, read_at: float | None = None
+    ) -> list[e.Effect]:
+        """What was read from the socket, in chunks of any size; `read_at` if not just now."""
         if self.state is State.CLOSED:
             return []
         self._framer.feed(octets)
         self._timers.heard_at = now
+        self._read_at = now if read_at is None else read_at
         self._misses = 0
         return self._take(now)
 
@@ -146,7 +150,13 @@ class Session:
         effects.append(e.Flag("unknown_command_id" if unknown else "malformed", error.detail))
         if error.command_id & RESPONSE_BIT:
             return
-        effects.append(self._answer(error.command_id, error.sequence_number, error.command_status))
+        if not unknown:
+            self.received[CommandId(error.command_id)] += 1
+        effects.append(
+            self._refuse(
+                error.command_id, error.sequence_number, error.command_status, error.detail
+            )
+        )
         if self.state is State.OPEN:
             self._offend(effects)
 
@@ -158,7 +168,7 @@ class Session:
         if move is Move.SUBMIT:
             assert isinstance(pdu, p.SubmitSm)  # noqa: S101  MOVES says so
             self._timers.message_at = now
-            return self._submit(pdu)
+            return self._submit(e.Submit(pdu, self._read_at))
         sequence_number = pdu.sequence_number
         match move:
             case Move.ENQUIRE_LINK:
@@ -174,13 +184,16 @@ class Session:
                 return self._peer_unbinds(sequence_number, now)
             case Move.UNSERVED:
                 self._timers.message_at = now
-                return [self._answer(command_id, sequence_number, UNSERVED[command_id])]
+                status = UNSERVED[command_id]
+                return [self._refuse(command_id, sequence_number, status, "not served")]
             case Move.ALREADY_BOUND:
-                return [self._answer(command_id, sequence_number, _S.ESME_RALYBND)]
+                detail = "the session is bound already"
+                return [self._refuse(command_id, sequence_number, _S.ESME_RALYBND, detail)]
             case Move.WRONG_STATE:
+                detail = f"not allowed in state {self.state.name}"
                 effects: list[e.Effect] = [
                     e.Flag("wrong_state", f"{command_id.name} in state {self.state.name}"),
-                    self._answer(command_id, sequence_number, _S.ESME_RINVBNDSTS),
+                    self._refuse(command_id, sequence_number, _S.ESME_RINVBNDSTS, detail),
                 ]
                 if self.state is State.OPEN:
                     self._offend(effects)
@@ -195,19 +208,23 @@ class Session:
 
     # Messages and their answers.
 
-    def _submit(self, pdu: p.SubmitSm) -> list[e.Effect]:
+    def _submit(self, submit: e.Submit) -> list[e.Effect]:
+        pdu = submit.pdu
         if self.draining:
-            return [self._answer(pdu.command_id, pdu.sequence_number, _S.ESME_RMSGQFUL)]
+            detail = "the gateway is stopping"
+            return [self._refuse(pdu.command_id, pdu.sequence_number, _S.ESME_RMSGQFUL, detail)]
         if self.in_flight >= self.limits.window:
             if self.limits.throttle_when_full:
+                detail = f"beyond the window of {self.limits.window}"
+                status = _S.ESME_RTHROTTLED
                 return [
                     e.Flag("window_full"),
-                    self._answer(pdu.command_id, pdu.sequence_number, _S.ESME_RTHROTTLED),
+                    self._refuse(pdu.command_id, pdu.sequence_number, status, detail),
                 ]
-            self._held = pdu
+            self._held = submit
             return [e.Flag("window_full")]
         self.in_flight += 1
-        return [e.Submit(pdu)]
+        return [submit]
 
     def respond(self, response: p.SubmitSmResp, now: float) -> list[e.Effect]:
         """The answer to one `Submit`, in the form that the ESME's version understands."""
@@ -224,9 +241,11 @@ class Session:
             effects += self._take(now)
         return effects + self._settled(now)
 
-    def _answer(self, command_id: int, sequence_number: int, status: CommandStatus) -> e.Send:
+    def _refuse(
+        self, command_id: int, sequence_number: int, status: CommandStatus, detail: str
+    ) -> e.Refuse:
         shown = status_for(self.interface_version, status)
-        return e.Send(response_to(command_id, sequence_number, shown))
+        return e.Refuse(response_to(command_id, sequence_number, shown), detail)
 
     # Binding.
 
@@ -260,8 +279,9 @@ class Session:
         self._authenticating = False
         if self.state is not State.OPEN:
             return []
+        shown = status_for(self.interface_version, status)
         return [
-            self._answer(bind.command_id, bind.sequence_number, status),
+            e.Send(response_to(bind.command_id, bind.sequence_number, shown)),
             self._closed("bind refused"),
         ]
 
@@ -308,12 +328,17 @@ class Session:
         if self.in_flight or self._held is not None:
             return []
         if self._peer_unbind is not None:
-            response = p.UnbindResp(self._peer_unbind)
-            self._peer_unbind = None
-            return [e.Send(response), self._closed("unbound")]
+            return self._unbound()
         if self.draining and self.state in BOUND:
             return self._unbind(now)
         return []
+
+    def _unbound(self) -> list[e.Effect]:
+        """Answer the peer's unbind, with all settled or the time for it over."""
+        assert self._peer_unbind is not None  # noqa: S101  the callers looked
+        response = p.UnbindResp(self._peer_unbind)
+        self._peer_unbind = None
+        return [e.Send(response), self._closed("unbound")]
 
     def _unbind(self, now: float) -> list[e.Effect]:
         self.state = State.UNBINDING
@@ -339,8 +364,7 @@ class Session:
             if self._misses > _MISSES_ALLOWED:
                 return [self._closed("enquire_link not answered twice")]
         if self._peer_unbind is not None and now >= self._unbind_until:
-            self.in_flight, self._held = 0, None
-            return self._settled(now)
+            return self._unbound()
         return self._due(now)
 
     def _due(self, now: float) -> list[e.Effect]:

@@ -83,6 +83,7 @@ class Trial:
         )
         self.relay = Relay(client, self.clock, self.metrics, logs.get(), log_messages=log_messages)
         self.account = self.new_account("bank", **account)
+        self.reachable = True
         self.answers: list[SubmitSmResp] = []
         self.answered_at: list[float] = []
 
@@ -90,9 +91,10 @@ class Trial:
         account = AccountSettings(system_id=system_id, password_hash="x", **fields)
         return Account(account, "x", Credentials.basic("shared", "key"))
 
-    def answer(self, response: SubmitSmResp) -> None:
+    def answer(self, response: SubmitSmResp) -> bool:
         self.answers.append(response)
         self.answered_at.append(self.clock.seconds())
+        return self.reachable
 
     def submit(
         self,

@@ -341,7 +341,7 @@ class _Http2:
 
     def _answer_later(self, stream: int, action: Answer) -> None:
         self._server.pause(action.delay)
-        with contextlib.suppress(OSError, h2.exceptions.ProtocolError, ValueError):
+        with contextlib.suppress(OSError, _CutNowError, h2.exceptions.ProtocolError, ValueError):
             self._answer(stream, action)
 
     def _answer(self, stream: int, action: Answer) -> None:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from gateway.omnichannel.libcurl import LibcurlTransport
-from gateway.omnichannel.transport import FailureKind, HttpAnswer, HttpFailure, TransportSettings
+from gateway.omnichannel.transport import (
+    FailureKind,
+    HttpAnswer,
+    HttpFailure,
+    HttpResult,
+    TransportSettings,
+)
 from tests.omnichannel.certificates import Authority
-from tests.omnichannel.engines import Client, Engine
+from tests.omnichannel.engines import BODY, Client, Engine
 from tests.omnichannel.https_server import Answer, Hang, HttpsServer, Refuse, server_context
+from tests.reactor_thread import in_reactor, running_reactor
 
+GRACE = 0.25  # seconds that the contract allows beyond the timeout
+BOTH = pytest.mark.parametrize("alpn", [("h2",), ("http/1.1",)], ids=["h2", "h1"])
 H2 = Engine("libcurl-h2", LibcurlTransport, ("h2", "http/1.1"))
 
 
@@ -107,6 +119,164 @@ def test_a_second_request_sees_nothing_of_the_first(authority: Authority, certif
         assert (first.body, first.headers["x-one"]) == (b"x" * 1000, "1")
 
 
+# No more than max_requests at once
+
+
+@BOTH
+def test_what_is_above_max_requests_waits_in_order(
+    authority: Authority, certificate: str, alpn: tuple[str, ...]
+) -> None:
+    with running(authority, certificate, alpn, max_requests=1) as (server, client):
+        results = client.posts(*[(f"/{number}", 5.0) for number in range(20)])
+        assert all(isinstance(result, HttpAnswer) for result, _ in results)
+        assert [each.path for each in server.requests] == [f"/v1/{each}" for each in range(20)]
+
+
+@BOTH
+def test_a_place_is_taken_as_soon_as_it_is_free(
+    authority: Authority, certificate: str, alpn: tuple[str, ...]
+) -> None:
+    with running(authority, certificate, alpn, max_requests=5) as (server, client):
+        server.actions["/a"] = Answer(delay=0.1)
+        results = client.posts(*[("/a", 5.0)] * 15)
+        assert all(isinstance(result, HttpAnswer) for result, _ in results)
+        assert 0.3 <= max(seconds for _, seconds in results) < 0.6
+
+
+@BOTH
+def test_the_time_counts_while_a_request_waits(
+    authority: Authority, certificate: str, alpn: tuple[str, ...]
+) -> None:
+    with running(authority, certificate, alpn, max_requests=2) as (server, client):
+        server.actions["/hang"] = Hang()
+        calls = [("/hang", 0.6), ("/hang", 0.6), ("/waits", 0.3), ("/hang", 0.9), ("/next", 3.0)]
+        results = client.posts(*calls)
+        failures = [result for result, _ in results[:4]]
+        assert all(isinstance(each, HttpFailure) for each in failures)
+        kinds = [(each.kind, each.sent) for each in failures if isinstance(each, HttpFailure)]
+        late, never = (FailureKind.TIMEOUT, True), (FailureKind.TIMEOUT, False)
+        assert kinds == [late, late, never, late]
+        for (_, timeout), (_, seconds) in zip(calls[:4], results, strict=False):
+            assert timeout - 0.02 < seconds < timeout + GRACE
+        assert isinstance(results[4][0], HttpAnswer)
+        assert server.seen("/waits") == 0
+
+
+@BOTH
+def test_close_ends_what_waits(
+    authority: Authority, certificate: str, alpn: tuple[str, ...]
+) -> None:
+    with running(authority, certificate, alpn, max_requests=2) as (server, client):
+        server.actions["/hang"] = Hang()
+        pending = in_reactor(
+            lambda: [[client.start("post", "/hang", BODY, 9.0) for _ in range(5)]]
+        )[0]
+        until(lambda: server.seen("/hang") == 2)
+        client.close()
+        ends = [in_reactor(lambda each=each: each) for each in pending]
+        assert [(end.kind, end.sent) for end in ends] == [
+            (FailureKind.CLOSED, number < 2) for number in range(5)
+        ]
+        calls = in_reactor(lambda: list(running_reactor().getDelayedCalls()))
+        assert not [call for call in calls if "omnichannel" in repr(call.func)]
+
+
+def test_the_first_requests_do_not_open_a_connection_each(
+    authority: Authority, certificate: str
+) -> None:
+    with running(authority, certificate, ("h2",)) as (server, client):
+        server.max_streams = 128  # nginx's
+        server.actions["/a"] = Answer(delay=0.05)
+        results = client.posts(*[("/a", 9.0)] * 500)
+        assert all(isinstance(result, HttpAnswer) for result, _ in results)
+        assert server.connections <= 4
+
+
+# A connection is given up in time
+
+
+def post_many(client: Client, total: int, at_once: int) -> Counter[object]:
+    """POST to /0, /1, ... with so many in flight; count statuses and (kind, sent)."""
+    ends: Counter[object] = Counter()
+
+    def run() -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+        numbers = iter(range(total))
+
+        def post() -> None:
+            if (number := next(numbers, None)) is not None:
+                client.start("post", f"/{number}", BODY, 9.0).addCallback(end)
+
+        def end(result: HttpResult) -> None:
+            if isinstance(result, HttpAnswer):
+                ends[result.status] += 1
+            else:
+                ends[result.kind, result.sent] += 1
+            if ends.total() == total:
+                done.callback(None)
+            post()
+
+        for _ in range(at_once):
+            post()
+        return done
+
+    in_reactor(run)
+    return ends
+
+
+def test_a_server_that_goes_away_after_so_many_requests(
+    authority: Authority, certificate: str
+) -> None:
+    with running(authority, certificate, ("h2",), max_connection_requests=18) as (server, client):
+        server.keepalive_requests = 20
+        for number in range(0, 2000, 50):  # these are on old connections while others go away
+            server.actions[f"/{number}"] = Answer(delay=0.1)
+        assert post_many(client, 2000, 60) == {201: 2000}
+        assert set(Counter(each.path for each in server.requests).values()) == {1}
+        assert len(server.requests) == 2000
+        assert 2000 / 20 <= server.connections <= 2000 / 18 + 10
+        assert max(Counter(each.connection for each in server.requests).values()) <= 18
+        until(lambda: connections_to(server.port) <= 1)  # none of the old ones is left
+
+
+def test_why_connections_are_given_up(authority: Authority, certificate: str) -> None:
+    """What the setting is for: libcurl does not tell that the server left them alone."""
+    with running(authority, certificate, ("h2",), max_connection_requests=0) as (server, client):
+        server.keepalive_requests = 20
+        ends = post_many(client, 200, 60)
+        assert ends.keys() == {201, (FailureKind.CUT, True)}
+
+
+def test_http11_connections_are_kept(authority: Authority, certificate: str) -> None:
+    with running(authority, certificate, ("http/1.1",), max_connection_requests=5) as (
+        server,
+        client,
+    ):
+        assert post_many(client, 100, 4) == {201: 100}
+        assert server.connections <= 4
+
+
+def test_a_busy_connection_grows_old_too(authority: Authority, certificate: str) -> None:
+    with running(authority, certificate, ("h2",), max_connection_age=1) as (server, client):
+        server.actions["/slow"] = Answer(delay=1.4)
+        assert isinstance(client.post("/a"), HttpAnswer)
+        slow = in_reactor(lambda: [client.start("post", "/slow", BODY, 9.0)])[0]
+        ends = time.monotonic() + 1.2
+        while time.monotonic() < ends:
+            assert isinstance(client.post("/a"), HttpAnswer)
+            time.sleep(0.05)
+        assert server.connections == 2
+        assert isinstance(in_reactor(lambda: slow), HttpAnswer)
+
+
+def until(condition: Callable[[], bool], seconds: float = 3.0) -> None:
+    """Wait for it, and fail when it does not come."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
 def test_the_options_of_a_connection(authority: Authority, certificate: str) -> None:
     with running(authority, certificate, ("h2",)) as (server, client):
         assert isinstance(client.post("/a"), HttpAnswer)
@@ -115,6 +285,13 @@ def test_the_options_of_a_connection(authority: Authority, certificate: str) -> 
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 20_000
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def connections_to(port: int) -> int:
+    found = connected_to(port)
+    for sock in found:
+        sock.close()
+    return len(found)
 
 
 def connected_to(port: int) -> list[socket.socket]:

@@ -331,10 +331,22 @@ def assert_recovers(client: Client, server: HttpsServer) -> None:
 
 def test_a_connection_closed_while_idle(client: Client, server: HttpsServer) -> None:
     server.actions["/last"] = Answer(then_close=True)
-    answered(client.post("/last"))
-    time.sleep(1.1)  # libcurl looks for dead connections once a second; before: a cut, reused
-    answered(client.post("/next"))
-    assert server.seen("/next") == 1
+    for number in range(3):
+        answered(client.post(f"/first{number}"))
+        answered(client.post("/last"))
+        time.sleep(0.15)  # the server closes it 0.05 s after the answer
+        answered(client.post(f"/next{number}"))
+        assert server.seen(f"/next{number}") == 1
+
+
+def test_many_connections_closed_while_idle(client: Client, server: HttpsServer) -> None:
+    server.actions["/last"] = Answer(delay=0.1, then_close=True)
+    for result, _ in client.posts(*[("/last", 5.0)] * 8):
+        assert isinstance(result, HttpAnswer | HttpFailure)  # HTTP/2: cut by another's close
+    time.sleep(0.2)
+    for result, _ in client.posts(*[(f"/next{number}", 5.0) for number in range(8)]):
+        answered(result)
+    assert [server.seen(f"/next{number}") for number in range(8)] == [1] * 8
 
 
 def test_an_answer_that_is_too_large(connect: Connect, server: HttpsServer) -> None:

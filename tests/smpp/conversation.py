@@ -67,6 +67,7 @@ class Conversation:
             limits = SessionLimits(timers=timers or TimerLimits())
         self.session = Session(limits, "gateway", self.now)
         self.flags: list[str] = []
+        self.refusals: list[str] = []  # the details of what the session refused by itself
         self.submits: list[p.SubmitSm] = []  # every one handed on, answered or not
         self._window = window
         self._throttle = throttle
@@ -181,6 +182,9 @@ class Conversation:
             if isinstance(effect, e.Flag):
                 self.flags.append(effect.reason)
                 continue
+            if isinstance(effect, e.Refuse):  # a response like any other, and a line in the log
+                self.refusals.append(effect.detail)
+                effect = e.Send(effect.pdu)
             if isinstance(effect, e.Send):
                 assert decode(encode(effect.pdu)) == effect.pdu
             if isinstance(effect, e.Authenticate):

@@ -78,7 +78,7 @@ class AnyOrder(RuleBasedStateMachine):
             if isinstance(effect, e.Flag):
                 continue
             assert not self.closed, f"{effect} after Close"
-            if isinstance(effect, e.Send):
+            if isinstance(effect, e.Send | e.Refuse):
                 self.sent(effect.pdu)
             elif isinstance(effect, e.Authenticate):
                 assert self.to_check is None
