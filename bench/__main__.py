@@ -23,7 +23,7 @@ from bench.results import COMPARED, MATRIX, Report, Results, Scenario
 
 PARTS = ("compare", "matrix", "idle", "flood")
 IDLE_BINDS = 1_000
-FLOOD_BINDS, FLOOD_WINDOW, FLOOD_LATENCY = 100, 100, 2.0  # seconds
+FLOOD_BINDS, FLOOD_WINDOW, FLOOD_LATENCY = 100, 100, 0.5  # seconds
 
 
 class Bench:
@@ -84,14 +84,14 @@ class Bench:
         try:
             with self._gateways.serve("libcurl") as gateway:
                 scenario = Scenario("libcurl", FLOOD_BINDS, FLOOD_WINDOW)
-                flood = self._loaded(scenario, gateway, 0.5, FLOOD_LATENCY + 0.5)
+                flood = self._loaded(scenario, gateway, 0.5, 4.0)
                 peak = gateway.memory()["peak_mb"]
             waiting = self._upstream.ask("count")["waiting_most"]
         finally:
             self._upstream.ask("latency 0")
         self.results.figures.update(flood_mb=peak, flood_waiting=waiting)
         _say(
-            f"flood: {FLOOD_BINDS} x {FLOOD_WINDOW} outstanding, {waiting:,} of them at the "
+            f"flood: {FLOOD_BINDS} x {FLOOD_WINDOW} in flight, {waiting:,} of them at the "
             f"upstream at once, {flood['answered']:,} answered, peak {peak:.0f} MB"
         )
 

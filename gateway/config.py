@@ -134,7 +134,7 @@ class OmnichannelSettings(Section):
     connect_timeout: Seconds = 5
     max_connection_age: Seconds = 50
     max_connection_requests: Annotated[int, Field(ge=0, le=1_000_000_000)] = 900
-    max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 500
     # "400", "105", "[sender]", "400 [sender]", "429": see docs/status-table.md
     status_overrides: dict[str, str] = Field(default_factory=dict)
 

@@ -20,11 +20,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any
 
 import pycurl
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -34,6 +36,7 @@ from gateway.omnichannel.libcurl_options import Pool
 from gateway.omnichannel.libcurl_sockets import Sockets
 from gateway.omnichannel.transport import FailureKind, HttpFailure, HttpResult, TransportSettings
 
+_log = Logger()
 _ROUNDS = 4  # of libcurl's own follow-up work in one turn, so that sessions get theirs
 # Requests before the first answer. Every server of HTTP/2 takes as many on one connection
 # (RFC 9113, 6.5.2); above its limit, each of the others would open one of its own.
@@ -107,7 +110,8 @@ class LibcurlTransport:
         ended = list(self._busy.values())
         self._busy.clear()
         for exchange in ended:
-            self._remove(exchange.curl)
+            with suppress(pycurl.error):  # whatever it says, its caller gets an answer
+                self._remove(exchange.curl)
             exchange.curl.close()
         for exchanges in self._free.values():
             for exchange in exchanges:
@@ -153,7 +157,13 @@ class LibcurlTransport:
         if exchange.patient is not self._shared:
             exchange.wait_for_connection(self._shared)
         self._busy[exchange.curl] = exchange
-        self._add(exchange.curl)  # libcurl asks to be called at once: _set_timer
+        try:
+            self._add(exchange.curl)  # libcurl asks to be called at once: _set_timer
+        except pycurl.error as error:  # no memory, no descriptor: a transport never raises
+            del self._busy[exchange.curl]
+            exchange.curl.close()
+            detail = f"libcurl takes no request: {error}"
+            deferred.callback(HttpFailure(FailureKind.CONNECT, False, detail))
 
     def _renew_pool(self) -> None:
         """Let new requests go out on new connections; idle ones are closed."""
@@ -211,10 +221,13 @@ class LibcurlTransport:
 
     def doRead(self) -> None:
         """Some of libcurl's sockets are ready."""
-        self._driving = True
-        act = self._multi.socket_action
-        for fd, mask in self._sockets.ready():
-            act(fd, mask)
+        try:
+            self._driving = True
+            act = self._multi.socket_action
+            for fd, mask in self._sockets.ready():
+                act(fd, mask)
+        except Exception:  # noqa: BLE001  raised, it would end the engine for good
+            _log.failure("libcurl failed; what is under way ends at its own deadline")
         self._drive()
 
     def _begin_turn(self) -> None:
@@ -237,16 +250,20 @@ class LibcurlTransport:
     def _drive(self) -> None:
         """Give libcurl the time it asked for, and deliver what has ended."""
         self._driving = True
-        for _ in range(_ROUNDS):
-            if self._due:
-                self._due = False
-                self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-            if self._unsure:
-                self._release()
-            self._deliver()
-            if self._closed or not self._due:
-                break
-        self._driving = False
+        try:
+            for _ in range(_ROUNDS):
+                if self._due:
+                    self._due = False
+                    self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+                if self._unsure:
+                    self._release()
+                self._deliver()
+                if self._closed or not self._due:
+                    break
+        except Exception:  # noqa: BLE001  raised, it would end the engine for good
+            _log.failure("libcurl failed; what is under way ends at its own deadline")
+        finally:
+            self._driving = False
         if self._due and self._turn is None and not self._closed:
             self._turn = self._reactor.callLater(0, self._begin_turn)
 

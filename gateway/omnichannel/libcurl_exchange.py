@@ -200,6 +200,8 @@ class Exchange:
             message = f"the answer has more than {settings.max_answer_octets} octets"
         elif self.attempts > 1:
             kind, message = FailureKind.CUT, "the connection ended, a second attempt was refused"
+        elif code == pycurl.E_SEND_FAIL_REWIND:
+            message = "the connection ended before an answer came"
         elif not sent and settings.proxy and kind is not FailureKind.TLS:
             kind = FailureKind.TIMEOUT if self._whole_time_used(code) else FailureKind.PROXY
         elif not sent and code == pycurl.E_OPERATION_TIMEDOUT and not self._whole_time_used(code):

@@ -83,6 +83,10 @@ def _bound_silence(fd: int, _purpose: int) -> int:
     HTTP/2 sends every request over one connection. If the path goes dark, TCP would go on
     repeating for a quarter of an hour, and every request would wait for its own deadline.
     """
-    with socket.socket(fileno=socket.dup(fd)) as sock:
+    # Borrowed, not duplicated: there may be no descriptor left to duplicate it into.
+    sock = socket.socket(fileno=fd)
+    try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT)
+    finally:
+        sock.detach()
     return pycurl.SOCKOPT_OK

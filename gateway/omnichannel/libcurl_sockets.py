@@ -76,6 +76,9 @@ class Sockets:
     def _end_of_idle(self, fd: int) -> None:
         del self._watched[fd]
         self._epoll.unregister(fd)
-        with socket.socket(fileno=socket.dup(fd)) as sock:
+        sock = socket.socket(fileno=fd)  # borrowed: it stays libcurl's
+        try:
             if sock.family != socket.AF_UNIX:  # the resolver's pair of sockets
                 self.ended.add(sock.getsockname()[1])
+        finally:
+            sock.detach()

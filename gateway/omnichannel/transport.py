@@ -65,7 +65,7 @@ class TransportSettings:
     max_connection_age: float = 50.0  # shorter than common idle limits of servers
     # The next two are of libcurl alone: requests has a thread for each connection, where the
     # rest waits, and the server says on each answer of HTTP/1.1 whether it will take another.
-    max_requests: int = 1000  # at once; those above it wait for their turn
+    max_requests: int = 500  # at once; those above it wait for their turn
     max_connection_requests: int = 900  # of HTTP/2, then a new one; 0 = any number
     max_answer_octets: int = 4 * 1024 * 1024
     http2: bool = True  # by ALPN; requests always speaks HTTP/1.1
