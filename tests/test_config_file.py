@@ -43,7 +43,7 @@ def test_demo_and_example_load() -> None:
     [
         ('[smpp]\nlistne = "x"', 'smpp.listne: unknown key, did you mean "listen"?'),
         ("[smpp]\nmax_binds = 3", "smpp.max_binds: unknown key, it belongs in [[accounts]]"),
-        ("[drain]\nqqq = 3", "drain.qqq: unknown key; known here: timeout"),
+        ("[drain]\nqqq = 3", "drain.qqq: unknown key; known here: delay, timeout"),
         ("[smp]", 'smp: unknown key, did you mean "smpp"?'),
         (ACCOUNT + "max_bind = 4", BANK + '.max_bind: unknown key, did you mean "max_binds"?'),
         (ACCOUNT + "max_binds = 0", 'accounts[0] "bank".max_binds: must be at least 1 (found 0)'),

@@ -96,13 +96,18 @@ class RequestsTransport:
             return succeed(HttpFailure(FailureKind.CLOSED, False, "the transport is closed"))
         if self._unusable:
             return succeed(HttpFailure(FailureKind.TLS, False, self._unusable))
+        if self._threads < min(self._busy + 1, self._settings.max_connections):
+            try:
+                threading.Thread(target=self._work, name="requests", daemon=True).start()
+            except RuntimeError as error:  # no memory, no process: the others do its work
+                if not self._threads:
+                    return succeed(HttpFailure(FailureKind.CONNECT, False, str(error)))
+            else:
+                self._threads += 1
         job = Job(method, path, body, authorization, time.monotonic() + timeout)
         job.alarm = self._reactor.callLater(timeout, self._ring, job, timeout)
         self._open.add(job)
         self._busy += 1
-        if self._threads < min(self._busy, self._settings.max_connections):
-            self._threads += 1
-            threading.Thread(target=self._work, name="requests", daemon=True).start()
         self._queue.put(job)
         return job.deferred
 
