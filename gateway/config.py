@@ -41,6 +41,13 @@ def _endpoint(value: str) -> str:
     return value
 
 
+def _own_name(value: str) -> str:
+    """Accept what a bind response carries: up to 15 printable ASCII characters."""
+    if not re.fullmatch(r"[!-~]{0,15}", value):
+        raise ValueError("write up to 15 letters, digits and signs of ASCII, without spaces")
+    return value
+
+
 def _proxy(value: str) -> str:
     """Accept "" and "http://[user:password@]host:port"; the message never repeats the value."""
     if value:
@@ -105,7 +112,7 @@ class SmppSettings(Section):
     """`[smpp]`: the listener that ESMEs bind to, and what holds for every session."""
 
     listen: Endpoint = "0.0.0.0:2775"
-    system_id: Annotated[str, Field(pattern=r"^[!-~]{0,15}$")] = "gateway"
+    system_id: Annotated[str, AfterValidator(_own_name)] = "gateway"
     max_pdu: Annotated[int, Field(ge=512, le=1_048_576)] = 70_000
     max_pdu_before_bind: Annotated[int, Field(ge=128, le=70_000)] = 512
     session_init_timeout: Seconds = 10

@@ -142,7 +142,7 @@ def _words(error: ErrorDetails) -> str:
         found = error["input"]
         near = suggestion(found, allowed) if isinstance(found, str) else ""
         return f"must be one of {listed}{near}"
-    words = WORDS.get(kind, error["msg"]).format_map(context)
+    words = WORDS[kind].format_map(context) if kind in WORDS else error["msg"]
     if kind in NUMBERS_SHOWN:
         return f"{words} (found {error['input']})"
     if kind == "tuple_type" and error["loc"] == ("accounts",):

@@ -141,7 +141,7 @@ class Descriptor:
         # A long traceback goes in pieces, so that a full pipe cannot block for good.
         while written < len(octets):
             self._torn = True
-            if not self._writable(PATIENCE * 20):
+            if not self._writable(0) and not self._wait():
                 raise BlockingIOError
             written += os.write(self._descriptor, octets[written : written + CHUNK])
         self._torn = False

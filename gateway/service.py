@@ -89,8 +89,8 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
         signal.signal(number, asked_to_stop)
     try:
         service.start()
-    except (CannotListenError, OSError) as error:
-        log.error("cannot_listen", detail=str(error))
+    except CannotListen as error:
+        log.error("cannot_listen", address=error.address, detail=str(error))
         print(f"cannot listen: {error}", file=sys.stderr)  # noqa: T201
         service.abandon()
         return 1
@@ -99,6 +99,15 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
         print(service.invitation(), file=sys.stderr, flush=True)  # noqa: T201
     reactor.run(installSignalHandlers=False)  # ours, which were there before anything listened
     return 0
+
+
+class CannotListen(Exception):
+    """A listener's address cannot be used."""
+
+    def __init__(self, name: str, address: str, error: Exception) -> None:
+        reason = getattr(error, "socketError", error)
+        super().__init__(f"{name}.listen {address}: {getattr(reason, 'strerror', reason)}")
+        self.address = address
 
 
 class Service:
@@ -162,9 +171,9 @@ class Service:
             address = socket.getaddrinfo(
                 host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0][4][0]
-        except socket.gaierror as error:
-            raise OSError(f"{name}.listen {endpoint}: {error.strerror}") from error
-        listening = self._reactor.listenTCP(int(port), factory, _BACKLOG, interface=address)
+            listening = self._reactor.listenTCP(int(port), factory, _BACKLOG, interface=address)
+        except (socket.gaierror, UnicodeError, CannotListenError) as error:
+            raise CannotListen(name, endpoint, error) from error
         self._ports[name] = listening
         found = listening.getHost()
         self._log.info("listening", listener=name, host=found.host, port=found.port)

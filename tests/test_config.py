@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from gateway.config import AccountSettings, OmnichannelSettings, Settings, SmppSettings
+from gateway.config import (
+    AccountSettings,
+    DrainSettings,
+    OmnichannelSettings,
+    Settings,
+    SmppSettings,
+)
 from gateway.config_problems import model_in
 
 ROOT = Path(__file__).parent.parent
@@ -78,6 +84,29 @@ def test_endpoints(value: str) -> None:
 def test_no_endpoints(value: str) -> None:
     with pytest.raises(ValidationError):
         SmppSettings(listen=value)
+
+
+@pytest.mark.parametrize("value", ["", "gateway", "x" * 15, "!~[A-Z]'\"\\"])
+def test_system_ids_of_the_gateway(value: str) -> None:
+    assert SmppSettings(system_id=value).system_id == value
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 16, "lüüs", "a b", " ", "a\tb", "gateway\n", "a\0", "\x7f", "é", "\u0661"]
+)
+def test_no_system_ids_of_the_gateway(value: str) -> None:
+    """It goes out as a C-octet string of ASCII."""
+    with pytest.raises(ValidationError):
+        SmppSettings(system_id=value)
+
+
+def test_the_delay_of_a_drain() -> None:
+    assert DrainSettings().delay == 0
+    for seconds in (0, 0.5, 15, 86_400):
+        assert DrainSettings(delay=seconds).delay == seconds
+    for seconds in (-1, 86_401, float("nan"), float("inf")):
+        with pytest.raises(ValidationError):
+            DrainSettings(delay=seconds)
 
 
 @pytest.mark.parametrize(

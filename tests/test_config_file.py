@@ -353,10 +353,28 @@ def test_ca_file_is_found_beside_the_file(tmp_path: Path) -> None:
             API + '[sandbox]\nlisten = "127.0.0.1:8085"\n' + ACCOUNT,
             "sandbox.listen: the sandbox runs, but omnichannel.base_url points elsewhere",
         ),
+        *(
+            (
+                API + text,
+                'accounts[0] "bank".response_deadline: is longer than drain.timeout, so a stop '
+                "may end before the last answers",
+            )
+            for text in (
+                ACCOUNT + "response_deadline = 20.5",
+                "[drain]\ntimeout = 9.9\n" + ACCOUNT,
+            )
+        ),
     ],
 )
 def test_warnings(tmp_path: Path, text: str, line: str) -> None:
     assert warnings(load(write(tmp_path, text), {})) == [line]
+
+
+def test_a_deadline_of_just_the_drain_is_no_warning(tmp_path: Path) -> None:
+    text = "[drain]\ndelay = 5\ntimeout = 12\n" + API + ACCOUNT + "response_deadline = 12"
+    settings = load(write(tmp_path, text), {"SMPPGW_DRAIN__DELAY": "7.5"})
+    assert settings.drain.delay == 7.5
+    assert warnings(settings) == []
 
 
 def settings_with(tmp_path: Path, text: str) -> Settings:

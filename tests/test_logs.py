@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +20,7 @@ import structlog
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
-from gateway import logs
+from gateway import log_output, logs
 from gateway.config import LogSettings
 from gateway.log_output import Descriptor
 
@@ -92,6 +93,11 @@ def test_the_least_level(put_back: None, monkeypatch: pytest.MonkeyPatch) -> Non
         ("source", (1, 1, "37251234567"), ["1", "1", "***567"]),
         ("detail", "no route to +37251234567, 112 or 123456", "no route to ***567, 112 or 123456"),
         ("detail", "a1234567b", "a***567b"),
+        ("detail", "command_id 0x00000077 from 37251234567", "command_id 0x00000077 from ***567"),
+        ("detail", "0x80000004, 0x12345678", "0x80000004, 0x12345678"),
+        ("detail", "+37251234567 / 0037251234567 / 372 5123 4567", "***567 / ***567 / ***567"),
+        ("api_source", "payload[to][37251234567]", "payload[to][***567]"),
+        ("api_source", "payload[sms][sender]", "payload[sms][sender]"),
         ("reason", ValueError("37251234567"), "***567"),
         ("password", "s3cret", "[redacted]"),
         ("text", "Hello", "[redacted]"),
@@ -213,7 +219,8 @@ def test_foreign_logs_come_out_as_events() -> None:
     assert "ZeroDivisionError" in events[3]["exception"]
 
 
-def test_lines_of_threads_do_not_mix() -> None:
+def test_lines_of_threads_do_not_mix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_output, "PATIENCE", 10_000)  # a busy machine shall drop no line
     reader, writer = os.pipe()
     output = Descriptor(writer)
     long = b"x" * 5000  # above what a pipe takes at once
@@ -266,3 +273,82 @@ def test_a_reader_that_left_hurts_nobody() -> None:
     os.close(writer)
     output.write(b"c")
     assert output.dropped == 3
+
+
+def filled(free: int = 0) -> tuple[int, int]:
+    """A pipe's two ends, with room for so many octets more."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"." * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    if free:
+        os.read(reader, free)
+    return reader, writer
+
+
+def test_a_reader_that_stalls_costs_a_twentieth_of_the_time() -> None:
+    reader, writer = filled()
+    output = Descriptor(writer)
+    began = time.monotonic()
+    for number in range(1_000):
+        output.write(b"%d" % number)
+    assert time.monotonic() - began < 0.2
+    assert output.dropped == 1_000
+    os.close(reader)
+    os.close(writer)
+
+
+def test_each_second_has_some_patience_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = filled()
+    output = Descriptor(writer)
+    real = time.monotonic
+    later = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: real() + later)
+
+    def spent() -> float:
+        began = real()
+        for _ in range(10):
+            output.write(b"x")
+        return real() - began
+
+    assert 0.04 < spent() < 0.2
+    assert spent() < 0.04
+    later = 1.0
+    assert 0.04 < spent() < 0.2
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_reader_that_is_only_slow_gets_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_output, "PATIENCE", 10_000)  # however busy the machine
+    reader, writer = filled()
+    output = Descriptor(writer)
+    drain = threading.Timer(0.01, os.read, (reader, 1 << 20))
+    drain.start()
+    output.write(b"kept")
+    drain.join()
+    assert output.dropped == 0
+    assert os.read(reader, 100) == b"kept\n"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_line_that_was_cut_off_does_not_spoil_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_output, "PATIENCE", 2)
+    reader, writer = filled(free=4096)
+    output = Descriptor(writer)
+    output.write(b"x" * 10_000)
+    assert output.dropped == 1
+    torn = os.read(reader, 1 << 20).lstrip(b".")
+    assert torn == b"x" * 4096
+    for line in (b"after", b"later"):
+        output.write(line)
+    end, report, *lines = os.read(reader, 1 << 20).splitlines()
+    assert end == b""  # of the torn line
+    assert json.loads(report)["count"] == 1
+    assert lines == [b"after", b"later"]
+    os.close(reader)
+    os.close(writer)

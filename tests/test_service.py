@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import resource
 import socket
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import structlog
 from structlog.testing import LogCapture
-from twisted.internet.error import CannotListenError
 
 from gateway import service
 from gateway.config import Settings
@@ -159,9 +162,48 @@ def test_the_invitation_is_filled_in(make: Callable[..., Made]) -> None:
 
 def test_an_address_in_use_is_an_error_of_the_start(make: Callable[..., Made]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        made = make(settings(smpp={"listen": f"127.0.0.1:{taken.getsockname()[1]}"}))
-        with pytest.raises(CannotListenError):
+        taken_port = taken.getsockname()[1]
+        made = make(settings(smpp={"listen": f"127.0.0.1:{taken_port}"}))
+        with pytest.raises(service.CannotListen, match=r"^smpp\.listen .* in use") as refused:
             made.call(made.service.start)
+    assert refused.value.address == f"127.0.0.1:{taken_port}"
+
+
+def test_a_host_that_does_not_resolve_is_an_error_of_the_start(
+    make: Callable[..., Made], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    made = make(settings(smpp={"listen": "gateway.invalid:2775"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", unknown)
+        with pytest.raises(service.CannotListen, match="Name or service not known"):
+            made.call(made.service.start)
+
+
+def test_a_name_is_listened_on(make: Callable[..., Made]) -> None:
+    made = make(settings(smpp={"listen": "localhost:0"}))
+    made.call(made.service.start)
+    socket.create_connection(("localhost", made.service.port("smpp"))).close()
+
+
+def test_a_process_is_prepared_for_years() -> None:
+    """A wall clock that is set back stops no timer; descriptors are as many as there may be."""
+    reactor = SimpleNamespace(seconds=time.time)
+    thresholds, limits = gc.get_threshold(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = limits
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+        service.prepare(reactor)
+        assert reactor.seconds is time.monotonic
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold() != thresholds
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 512
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_ipv6_is_listened_on(make: Callable[..., Made]) -> None:

@@ -32,6 +32,9 @@ from gateway.smpp.versions import message_id_for, status_for
 Answer = Callable[[SubmitSmResp], bool]
 
 _LEAST_TIME: Final = 0.3  # seconds before the deadline; with less, the API is not asked
+# How much of a text tells it from the API's own words, in characters.
+_TELLING: Final = 20
+_LEAST_TELLING: Final = 4
 _DETAIL_OCTETS: Final = 255  # additional_status_info_text, with its NUL 256
 
 
@@ -156,10 +159,7 @@ class Relay:
         response = SubmitSmResp(
             submit.sequence_number, outcome.command_status, outcome.message_id or None, tlvs
         )
-        fields = _api_fields(outcome)
-        said = journey.translated.request.text if journey.translated else ""
-        if said and said in outcome.error.detail:  # an API that quotes what it refuses
-            fields["detail"] = outcome.error.detail.replace(said, "[text]")
+        fields = _api_fields(outcome, journey.translated.request.text if journey.translated else "")
         self._finish(journey, response, fields, outcome.verdict in ALARMING)
 
     def _refused(self, journey: _Journey, refusal: GatewayError) -> None:
@@ -236,13 +236,22 @@ def _event(
     return event
 
 
-def _api_fields(outcome: Outcome) -> dict[str, object]:
-    """What the API said, as far as it says more than "accepted"."""
+def _api_fields(outcome: Outcome, text: str) -> dict[str, object]:
+    """What the API said, as far as it says more than "accepted", without the message's text."""
     fields: dict[str, object] = {"outcome": outcome.verdict.value}
     if outcome.http_status and outcome.verdict is not Verdict.ACCEPTED:
         fields["http_status"] = outcome.http_status
     if outcome.error is not NO_ERROR:
         error = outcome.error
         found = {"code": error.code, "api_source": error.source, "detail": error.detail}
-        fields |= {name: value for name, value in found.items() if value}
+        fields |= {name: _unquoted(value, text) for name, value in found.items() if value}
     return fields
+
+
+def _unquoted(words: str, text: str) -> str:
+    """`words` without the text that an API may quote, whole or cut off at the end."""
+    if len(text) < _LEAST_TELLING:
+        return words
+    words = words.replace(text, "[text]")
+    place = words.find(text[:_TELLING])
+    return words if place < 0 else f"{words[:place]}[text]"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import Deferred, DeferredList
 
+from gateway.bridge import passwords
 from gateway.bridge.accounts import Account, Accounts, BindPenalties, BindRefused
 from gateway.bridge.passwords import HASHER, PasswordCheck
 from gateway.config import AccountSettings
@@ -200,6 +202,36 @@ def test_max_binds_holds_for_binds_at_the_same_moment(
 
     results = [passed for passed, _ in in_reactor(a_storm)]
     assert results.count(True) == bank.binds == 3
+
+
+def test_a_storm_of_binds_is_told_to_come_back(
+    make: MakeDoor, in_reactor: InReactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ESME_RINVPASWD would stop a Kannel until its restart."""
+    bank = account(max_binds=1_000)
+    door = make(bank)
+    go = threading.Event()
+    monkeypatch.setattr(passwords, "_verify", lambda *_: go.wait(10))
+    pending: list[Deferred[Any]] = []
+
+    def a_storm() -> None:
+        for number in range(102):
+            bind = BindTransceiver(1, system_id="bank", password=f"storm{number}")
+            pending.append(door.accounts.authenticate(bind, ALLOWED))
+
+    in_reactor(a_storm)
+    try:
+        for system_id in ("bank", "nobody"):
+            assert refused(door.knock(system_id, "storm")) == (
+                "ESME_RBINDFAIL",
+                "too many binds are being checked",
+            )
+        assert bank.binds == 0
+    finally:
+        go.set()
+    found = in_reactor(lambda: DeferredList(pending))
+    assert found == [(True, bank)] * 102
+    assert bank.binds == 102
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time as clock
 from collections.abc import Callable, Iterator
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from gateway.bridge import passwords
-from gateway.bridge.passwords import PasswordCheck
+from gateway.bridge.passwords import Busy, PasswordCheck
 
 InReactor = Callable[..., Any]
 HASH = passwords.HASHER.hash("secret8")
@@ -207,3 +209,161 @@ def test_the_hash_is_the_light_profile_of_argon2id() -> None:
         2,
         1,
     )
+
+
+# More checks at once than threads
+
+
+class Gate:
+    """Holds each check in its thread until it is let go; only then it is the real one."""
+
+    def __init__(self, hasher: Counting) -> None:
+        self._verify = hasher.verify
+        self._go = threading.Semaphore(0)
+        self._begun: SimpleQueue[bytes] = SimpleQueue()
+        hasher.verify = self.verify  # type: ignore[method-assign]
+
+    def verify(self, password_hash: str, password: bytes) -> bool:
+        self._begun.put(password)
+        assert self._go.acquire(timeout=10)
+        return self._verify(password_hash, password)
+
+    def let_go(self, checks: int = 1) -> None:
+        self._go.release(checks)
+
+    def begun(self, checks: int) -> set[bytes]:
+        """The passwords of the next so many checks that begin."""
+        return {self._begun.get(timeout=5) for _ in range(checks)}
+
+    def begins_none(self) -> bool:
+        try:
+            self._begun.get(timeout=0.05)
+        except Empty:
+            return True
+        return False
+
+
+@pytest.fixture
+def gate(make: Callable[[float], PasswordCheck], hasher: Counting) -> Iterator[Gate]:
+    gate = Gate(hasher)  # after `make`, so that it is open when the threads are ended
+    yield gate
+    gate.let_go(1_000)
+
+
+class Binds:
+    """Checks of b"0", b"1", ... and what each was told."""
+
+    def __init__(self, check: PasswordCheck, in_reactor: InReactor, number: int) -> None:
+        self.told: dict[int, list[Any]] = {each: [] for each in range(number)}
+        self._deferreds: list[Deferred[bool]] = []
+        self._in_reactor = in_reactor
+        in_reactor(self._start, check, number)
+
+    def _start(self, check: PasswordCheck, number: int) -> None:
+        for each in range(number):
+            deferred = check.check(HASH, b"%d" % each)
+            self._deferreds.append(deferred)
+            deferred.addErrback(lambda failure: failure.type).addCallback(self.told[each].append)
+
+    def cancel(self, *numbers: int) -> None:
+        def cancel() -> None:
+            for number in numbers:
+                self._deferreds[number].cancel()
+
+        self._in_reactor(cancel)
+
+    def wait(self, *numbers: int) -> None:
+        for number in numbers:
+            ends = clock.monotonic() + 5
+            while not self.told[number]:
+                assert clock.monotonic() < ends, f"{number} was told nothing"
+                clock.sleep(0.005)
+
+
+def test_two_checks_run_and_the_others_wait_their_turn(
+    check: PasswordCheck, in_reactor: InReactor, gate: Gate
+) -> None:
+    binds = Binds(check, in_reactor, 4)
+    assert gate.begun(2) == {b"0", b"1"}
+    assert gate.begins_none()
+    gate.let_go()
+    assert gate.begun(1) == {b"2"}
+    assert gate.begins_none()
+    gate.let_go(3)
+    assert gate.begun(1) == {b"3"}
+    binds.wait(*range(4))
+    assert list(binds.told.values()) == [[False]] * 4
+
+
+def test_a_check_that_waits_costs_no_hash_once_cancelled(
+    check: PasswordCheck, in_reactor: InReactor, gate: Gate, hasher: Counting
+) -> None:
+    binds = Binds(check, in_reactor, 50)
+    gate.begun(2)
+    binds.cancel(*range(2, 49))
+    gate.let_go(50)
+    binds.wait(*range(50))
+    assert gate.begun(1) == {b"49"}
+    assert gate.begins_none()
+    assert len(hasher.hashes) == 3
+    assert [binds.told[number] for number in (0, 1, 2, 48, 49)] == [
+        [False],
+        [False],
+        [CancelledError],
+        [CancelledError],
+        [False],
+    ]
+
+
+def test_a_running_check_that_is_cancelled_gives_its_thread_to_the_next(
+    check: PasswordCheck, in_reactor: InReactor, gate: Gate, hasher: Counting
+) -> None:
+    binds = Binds(check, in_reactor, 4)
+    gate.begun(2)
+    binds.cancel(0, 1)
+    assert gate.begins_none()  # a hash cannot be stopped: its thread is not free yet
+    gate.let_go(4)
+    binds.wait(*range(4))
+    assert list(binds.told.values()) == [[CancelledError], [CancelledError], [False], [False]]
+    assert len(hasher.hashes) == 4
+
+
+def test_more_than_a_hundred_that_wait_are_too_many(
+    check: PasswordCheck, in_reactor: InReactor, gate: Gate
+) -> None:
+    gate.let_go()
+    assert in_reactor(check.check, HASH, b"secret8") is True
+    gate.begun(1)
+    binds = Binds(check, in_reactor, 102)
+    with pytest.raises(Busy) as busy:
+        in_reactor(check.check, HASH, b"102")
+    assert busy.value.command_status.name == "ESME_RBINDFAIL"
+    assert in_reactor(check.check, HASH, b"secret8") is True  # what is remembered needs no thread
+    binds.cancel(50)
+    more = Binds(check, in_reactor, 1)
+    with pytest.raises(Busy):
+        in_reactor(check.check, HASH, b"102")
+    binds.cancel(*(number for number in range(2, 102) if number != 50))
+    gate.let_go(3)
+    more.wait(0)
+    assert more.told[0] == [False]
+
+
+def test_stop_does_not_work_through_what_waits(
+    running_reactor: Any, in_reactor: InReactor, time: Time, gate: Gate, hasher: Counting
+) -> None:
+    check = PasswordCheck(running_reactor, time, 300)
+    in_reactor(check.start)
+    binds = Binds(check, in_reactor, 102)
+    gate.begun(2)
+
+    def stop() -> float:
+        began = clock.monotonic()
+        gate.let_go(1_000)
+        check.stop()
+        return clock.monotonic() - began
+
+    assert in_reactor(stop) < 0.8  # two hashes; a hundred are more than a second
+    binds.wait(*range(102))
+    assert len(hasher.hashes) == 2
+    assert [binds.told[number] for number in range(2, 102)] == [[CancelledError]] * 100

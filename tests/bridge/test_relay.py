@@ -102,9 +102,12 @@ class Trial:
         *,
         account: Account | None = None,
         version: InterfaceVersion = V34,
+        waited: float | None = None,
     ) -> None:
+        """`waited` is how many seconds ago it was received; None leaves that out."""
         origin = Origin("s7", account or self.account, version)
-        self.relay.submit(message or submit(), origin, self.answer)
+        received_at = None if waited is None else self.clock.seconds() - waited
+        self.relay.submit(message or submit(), origin, self.answer, received_at)
 
     def run(self, seconds: float = 60.0) -> None:
         run(self.clock, seconds)
@@ -280,6 +283,114 @@ def test_a_late_acceptance_after_retries() -> None:
     assert trial.line["seconds"] == pytest.approx(0.3)
 
 
+@pytest.mark.parametrize("waited", [9.75, 10.0, 300.0])
+def test_a_message_that_waited_for_its_whole_deadline_is_never_sent(waited: float) -> None:
+    trial = Trial(in_turn(accepted()), response_deadline=10)
+    trial.submit(submit(6), waited=waited)
+    trial.run(20)
+    assert trial.transport.posts == []
+    assert trial.response == SubmitSmResp(6, CommandStatus.ESME_RMSGQFUL)
+    line = trial.line
+    assert (line["event"], line["level"]) == ("message_refused", "warning")
+    assert line["command_status"] == "ESME_RMSGQFUL"
+    assert "response_deadline" in line["detail"]
+    assert line["seconds"] == waited
+    assert "outcome" not in line
+    assert trial.value("submits_total", system_id="bank", command_status="ESME_RMSGQFUL") == 1
+    assert trial.value("submit_duration_seconds_sum") == waited
+
+
+@pytest.mark.parametrize("waited", [0.0, 4.0, 9.5])
+def test_a_message_that_waited_gets_the_rest_of_its_deadline(waited: float) -> None:
+    hang = accepted()._replace(after=10_000.0)
+    trial = Trial(in_turn(hang), response_deadline=10)
+    trial.submit()
+    trial.submit(waited=waited)
+    whole, rest = trial.transport.posts
+    assert rest.timeout == pytest.approx(whole.timeout - waited)
+    trial.run(20)
+    assert len(trial.answers) == 2
+    assert trial.answered_at[0] <= 1_000 + 10 - waited + 1e-6
+
+
+def test_the_time_that_a_message_waited_is_told() -> None:
+    trial = Trial(in_turn(accepted()._replace(after=0.5)))
+    trial.submit(waited=2.0)
+    trial.run(1)
+    assert trial.status == "ESME_ROK"
+    assert trial.line["seconds"] == 2.5
+    assert trial.value("submit_duration_seconds_sum") == 2.5
+    # What the API took is another matter.
+    assert trial.value("api_request_duration_seconds_sum") == 0.5
+
+
+def test_a_throttled_message_tells_the_time_it_waited() -> None:
+    trial = Trial(in_turn(accepted()), throttle=1)
+    for waited in (0.0, 3.0):
+        trial.submit(waited=waited)
+    assert [name(response) for response in trial.answers] == ["ESME_ROK", "ESME_RTHROTTLED"]
+    assert trial.lines[-1]["seconds"] == 3.0
+
+
+def test_an_answer_that_nobody_took_is_told() -> None:
+    trial = Trial(in_turn(accepted(ID), refused(400)))
+    trial.submit()
+    trial.reachable = False
+    trial.submit()
+    trial.submit(submit(data_coding=4))  # refused by the gateway itself
+    trial.submit(waited=60)
+    trial.reachable = True
+    trial.submit()
+    assert [line.get("answered") for line in trial.lines] == [None, False, False, False, None]
+
+
+def test_an_accepted_message_whose_answer_nobody_took() -> None:
+    """The API has it, so the ESME will send it again: the line is how that is found."""
+    trial = Trial(in_turn(accepted(ID)))
+    trial.reachable = False
+    trial.submit()
+    line = trial.line
+    assert (line["event"], line["message_id"]) == ("message_relayed", ID)
+    assert line["answered"] is False
+
+
+# Nothing in flight
+
+
+def test_idle_at_once() -> None:
+    trial = Trial(in_turn(accepted()))
+    assert trial.relay.idle().called
+    trial.submit()
+    assert trial.relay.idle().called
+
+
+def test_idle_when_the_last_answer_has_left() -> None:
+    slow, slower = accepted()._replace(after=1.0), refused(400)._replace(after=2.0)
+    trial = Trial(in_turn(slow, slower, accepted()))
+    trial.submit()
+    trial.submit()
+    seen: list[tuple[int, int]] = []
+    for _ in range(2):
+        trial.relay.idle().addCallback(
+            lambda _: seen.append((len(trial.answers), len(trial.lines)))
+        )
+    trial.submit()  # answered at once, while the others are under way
+    trial.submit(submit(data_coding=4))  # refused at once
+    trial.run(1.5)
+    assert (len(trial.answers), trial.relay.in_flight, seen) == (3, 1, [])
+    trial.run(1)
+    assert seen == [(4, 4), (4, 4)]
+    assert trial.relay.idle().called
+
+
+def test_idle_after_a_fault_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_bug(monkeypatch)
+    trial = Trial(in_turn(accepted()))
+    trial.submit(submit(13))
+    assert trial.status == "ESME_RSYSERR"
+    assert trial.relay.idle().called
+
+
 def test_answers_leave_as_they_arrive() -> None:
     slow = accepted("slow")._replace(after=2.0)
     trial = Trial(in_turn(slow, accepted("fast"), refused(400)._replace(after=1.0)))
@@ -412,6 +523,32 @@ def test_the_line_of_a_refused_message() -> None:
         "charset": "gsm7",
         "characters": len(TEXT),
     }
+
+
+def test_an_api_that_quotes_the_text_does_not_bring_it_into_the_log() -> None:
+    quoted = f"Disallowed text '{TEXT}' ({TEXT})"
+    trial = Trial(in_turn(refused(400, detail=quoted)), error_detail_tlv=True)
+    trial.submit()
+    assert trial.line["detail"] == "Disallowed text '[text]' ([text])"
+    assert "Zebra" not in trial.stream.getvalue()
+    # The ESME knows its own text.
+    assert trial.response.tlvs == (Tlv(0x001D, quoted.encode() + b"\0"),)
+
+
+@pytest.mark.parametrize(
+    ("said", "logged"),
+    [
+        ({"detail": "." * 90 + "Zebra " * 42}, {"detail": "." * 90 + "[text]"}),
+        ({"source": "." * 90 + "Zebra " * 42}, {"api_source": "." * 90 + "[text]"}),
+    ],
+)
+def test_a_long_text_that_is_quoted_and_cut_off_stays_out_too(
+    said: dict[str, str], logged: dict[str, str]
+) -> None:
+    trial = Trial(in_turn(refused(400, **said)))
+    trial.submit(submit(short_message=b"Zebra " * 42))
+    assert {name: trial.line[name] for name in logged} == logged
+    assert "Zebra" not in trial.stream.getvalue()
 
 
 def test_the_reason_of_no_answer_is_logged() -> None:

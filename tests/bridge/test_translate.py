@@ -165,6 +165,13 @@ def test_a_submit_sm_that_is_relayed(
             {"short_message": b"", "tlvs": (*payload(b"x"), Tlv(0x020C, b"\0\1"))},
             "ESME_ROPTPARNOTALLWD",
         ),
+        # a port, alone and beside a payload
+        *(
+            ({"tlvs": (*before, Tlv(tag, value)), "short_message": text}, "ESME_ROPTPARNOTALLWD")
+            for tag in (0x020A, 0x020B)  # source_port, destination_port
+            for value in (b"\x0b\x84", b"\0\0", b"")
+            for before, text in (((), b"Hello"), (payload(b"x"), b""))
+        ),
         # both texts
         ({"tlvs": payload(b"more")}, "ESME_RINVOPTPARAMVAL"),
         ({"tlvs": payload(b"Hello")}, "ESME_RINVOPTPARAMVAL"),

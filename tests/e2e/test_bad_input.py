@@ -32,6 +32,12 @@ password_hash = "{DEMO_HASH}"
 window = 4
 max_binds = 100
 response_deadline = 0.5
+
+[[accounts]]
+system_id = "patient"
+password_hash = "{DEMO_HASH}"
+window = 4
+response_deadline = 5
 """
 GROWTH = 40 << 20  # octets of RSS that all of this may cost: caches, arenas, the metrics
 
@@ -425,7 +431,7 @@ def test_a_flood_waits_in_the_clients_own_buffers(daemon: Daemon) -> None:
     """Beyond the window reading stops, so that the client's writes do too; nothing is lost."""
     before = daemon.resident()
     with RawEsme(daemon.port) as client:
-        client.bind(system_id="small")
+        client.bind(system_id="patient")
         fill(client, wire.submit(2, "37255539000", b"x" * 250))
         good_client(daemon)
     assert daemon.resident() < before + (8 << 20)

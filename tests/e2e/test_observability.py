@@ -304,16 +304,15 @@ def test_a_life_in_log_lines(daemon: Daemon) -> None:
         client.ask(pdu(wire.UNBIND, 6))
     until(lambda: daemon.log()[known:][-1:] and daemon.log()[-1]["event"] == "session_ended", "end")
     lines = daemon.log()[known:]
-    assert [line["event"] for line in lines] == ["bound", "irregular", "session_ended"]
-    bound, irregular, ended = lines
+    assert [line["event"] for line in lines] == ["bound", "request_refused", "session_ended"]
+    bound, refused, ended = lines
     assert bound["system_id"] == ended["system_id"] == "demo"
     assert len({line["session_id"] for line in lines}) == 1
     assert (bound["bind_type"], bound["interface_version"]) == ("transceiver", "0x50")
     assert bound["peer"] == ended["peer"] == "127.0.0.1"
-    assert (irregular["reason"], irregular["detail"]) == (
-        "unknown_command_id",
-        "unknown command_id 0x0000DEAD",
-    )
+    assert refused["detail"] == "unknown command_id 0x0000DEAD"
+    assert (refused["answer"], refused["command_status"]) == ("generic_nack", "ESME_RINVCMDID")
+    assert (refused["sequence_number"], refused["system_id"]) == (5, "demo")
     assert (ended["reason"], ended["unanswered"]) == ("unbound", 0)
-    assert {line["level"] for line in lines} == {"info"}
+    assert [line["level"] for line in lines] == ["info", "warning", "info"]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", line["timestamp"]) for line in lines)

@@ -24,6 +24,12 @@ system_id = "quick"
 password_hash = "{DEMO_HASH}"
 response_deadline = {DEADLINE}
 max_binds = 100
+
+[[accounts]]
+system_id = "single"
+password_hash = "{DEMO_HASH}"
+response_deadline = {DEADLINE}
+window = 1
 """
 
 
@@ -200,6 +206,24 @@ def test_an_answer_that_never_comes(daemon: Daemon, suffix: str) -> None:
     assert daemon.metric(unknown) == before + 1
     assert len(daemon.accepted(to)) == 1
     daemon.event("message_refused", outcome="unknown", sequence_number=2, system_id="quick")
+
+
+def test_the_deadline_counts_from_when_a_submit_was_read(daemon: Daemon) -> None:
+    """Those that waited behind a full window are answered in time too."""
+    to = "+37255559000"
+    with raw_esme.RawEsme(daemon.port) as client:
+        client.bind(system_id="single")
+        started = time.monotonic()
+        client.send(raw_esme.submit(1, to), raw_esme.submit(2, to))  # the second finds it full
+        time.sleep(0.02)
+        client.send(raw_esme.submit(3, to))  # which is read ahead, while the session takes nothing
+        answers = [client.expect() for _ in range(3)]
+        assert time.monotonic() - started < DEADLINE + 0.5
+        assert client.alive()
+    statuses = {answer.sequence: answer.status for answer in answers}
+    assert (statuses[1], statuses[2]) == (raw_esme.RSYSERR, raw_esme.RMSGQFUL)
+    # Had the third a moment more than the second, the API may have been asked for that long.
+    assert statuses[3] in {raw_esme.RMSGQFUL, raw_esme.RSYSERR}
 
 
 def test_an_idle_connection_that_was_used_before_is_cut(daemon: Daemon) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import socket
+import struct
 import subprocess
 import time
-from signal import SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.e2e.raw_esme import RESP, RawEsme, pdu
 HANGS = "37255509000"
 
 
-@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP])
 def test_a_drain_finishes_what_is_in_flight(number: int) -> None:
     with Daemon(sandbox="rate_limit = 0\nlatency = 0.7") as daemon:
         with RawEsme(daemon.port) as client, RawEsme(daemon.port) as stranger:
@@ -44,7 +45,7 @@ def test_a_drain_finishes_what_is_in_flight(number: int) -> None:
             client.send(pdu(wire.UNBIND | RESP, unbind.sequence))
             assert client.rest() == []
         assert daemon.wait() == 0
-        assert daemon.events("draining")[0]["reason"] == ("SIGTERM", "SIGINT")[number == SIGINT]
+        assert daemon.events("draining")[0]["reason"] == Signals(number).name
         assert daemon.events("session_ended")[0]["reason"] == "unbound by the gateway"
         assert daemon.log()[-1]["event"] == "stopped"
         daemon.assert_healthy_log()
@@ -62,24 +63,89 @@ def test_a_second_signal_does_not_wait(engine: str) -> None:
             daemon.kill()
             assert daemon.wait() == 0
             assert time.monotonic() - started < 2
-            assert client.rest() == []
+            answer, unbind = client.rest()
+            assert (answer.sequence, answer.status) == (1, wire.RSYSERR)
+            assert unbind.command_id == wire.UNBIND
         assert len(daemon.events("stopping_at_once")) == 1
         assert daemon.log()[-1]["event"] == "stopped"
         daemon.assert_healthy_log()
 
 
-def test_drain_timeout_is_the_end() -> None:
+@pytest.mark.parametrize("deaf", [True, False])
+def test_drain_timeout_is_the_end(deaf: bool) -> None:
+    """Each message has its answer and the session its unbind before anything is dropped."""
     with Daemon(more="[drain]\ntimeout = 0.5") as daemon:
         with RawEsme(daemon.port) as client:
-            client.bind().send(wire.submit(1, HANGS))
-            until(lambda: daemon.sandbox("/sandbox/counts").get("hang"), "the post")
+            client.bind().send(*(wire.submit(number, HANGS) for number in (1, 2, 3)))
+            until(lambda: daemon.sandbox("/sandbox/counts").get("hang") == 3, "the posts")
             started = time.monotonic()
-            assert daemon.stop() == 0
+            daemon.kill()
+            answers = [client.expect() for _ in range(3)]
+            assert {answer.sequence for answer in answers} == {1, 2, 3}
+            assert {answer.status for answer in answers} == {wire.RSYSERR}
+            unbind = client.expect()
+            assert unbind.command_id == wire.UNBIND
+            if not deaf:
+                client.send(pdu(wire.UNBIND | RESP, unbind.sequence))
+            assert daemon.wait() == 0
             assert 0.4 < time.monotonic() - started < 2
-        assert daemon.events("connections_dropped")[0]["connections"] == 1
-        # What became of it nobody knows, and the log says so.
-        assert daemon.events("message_refused")[0]["outcome"] == "unknown"
+            assert client.rest() == []
+        dropped = [event["connections"] for event in daemon.events("connections_dropped")]
+        assert dropped == ([1] if deaf else [])
+        (ended,) = daemon.events("session_ended")
+        assert ended["reason"] == ("dropped by the gateway" if deaf else "unbound by the gateway")
+        # What became of them nobody knows, and the log says so.
+        assert [one["outcome"] for one in daemon.events("message_refused")] == ["unknown"] * 3
         daemon.assert_healthy_log()
+
+
+def test_a_drain_waits_for_the_api_although_the_client_has_left() -> None:
+    with Daemon(sandbox="rate_limit = 0\nlatency = 0.7") as daemon:
+        with RawEsme(daemon.port) as client:
+            client.bind().send(wire.submit(1))
+            until(lambda: daemon.metric("smppgw_submits_in_flight") == 1, "the submit")
+            reset = struct.pack("ii", 1, 0)
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+        daemon.event("session_ended")
+        assert daemon.stop() == 0
+        (message,) = daemon.events("message_relayed")
+        assert (message["answered"], message["command_status"]) == (False, "ESME_ROK")
+        assert daemon.log()[-1]["event"] == "stopped"
+        daemon.assert_healthy_log()
+
+
+def closed(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_drain_delay_keeps_the_port_open_while_balancers_look_away() -> None:
+    with Daemon(more="[drain]\ndelay = 0.8") as daemon:
+        daemon.kill()
+        started = time.monotonic()
+        daemon.event("draining")
+        assert daemon.admin("/readyz")[:2] == (503, "text/plain; charset=utf-8")
+        with RawEsme(daemon.port) as late:
+            assert late.bind().ask(wire.submit(2)).status == wire.ROK
+            assert time.monotonic() - started < 0.8, "the test came too late to say anything"
+            unbind = late.expect()
+            assert time.monotonic() - started > 0.7
+            assert unbind.command_id == wire.UNBIND
+            until(lambda: closed(daemon.port), "the port to close")
+            late.send(pdu(wire.UNBIND | RESP, unbind.sequence))
+        assert daemon.wait() == 0
+        daemon.assert_healthy_log()
+
+
+def test_a_second_signal_does_not_wait_for_drain_delay_either() -> None:
+    with Daemon(more="[drain]\ndelay = 60") as daemon:
+        daemon.kill()
+        daemon.event("draining")
+        assert daemon.stop() == 0
+        assert daemon.log()[-1]["event"] == "stopped"
 
 
 def test_unbind_timeout_is_the_end_of_a_deaf_client() -> None:
@@ -105,6 +171,16 @@ def test_a_port_in_use() -> None:
         assert "in use" in event["detail"]
         assert address.rpartition(":")[2] in "\n".join(daemon.stderr)
         assert "Traceback" not in daemon.output()
+
+
+def test_a_host_that_does_not_resolve() -> None:
+    daemon = Daemon(listen="gateway.invalid:2775")
+    assert daemon.refuses_to_start() == 1
+    (event,) = daemon.events("cannot_listen")
+    assert event["address"] == "gateway.invalid:2775"
+    assert event["detail"].startswith("smpp.listen ")
+    assert "gateway.invalid" in "\n".join(daemon.stderr)
+    assert "Traceback" not in daemon.output()
 
 
 @pytest.mark.parametrize(

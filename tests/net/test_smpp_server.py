@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +16,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from gateway.bridge.accounts import Account, BindRefused
 from gateway.bridge.relay import Answer, Origin
 from gateway.config import AccountSettings
-from gateway.metrics import Metrics
+from gateway.metrics import UNKNOWN, Metrics
+from gateway.net.smpp_connection import SmppConnection
 from gateway.net.smpp_server import SmppServer
 from gateway.omnichannel.client import Credentials
 from gateway.smpp.constants import CommandStatus
@@ -26,6 +28,7 @@ from tests.e2e import raw_esme as wire
 from tests.e2e.raw_esme import RESP, RawEsme, pdu
 
 WINDOW = 4
+COUNTED = {"smppgw_binds_total", "smppgw_submits_total", "smppgw_throttled_total"}
 
 
 class Door:
@@ -57,12 +60,17 @@ class Relay:
     def __init__(self) -> None:
         self.waiting: list[tuple[SubmitSm, Answer]] = []
         self.origins: list[Origin] = []
+        self.moments: list[float | None] = []  # when each was read
         self.at_once: CommandStatus | None = None
+        self.fault: Exception | None = None
 
     def submit(
         self, submit: SubmitSm, origin: Origin, answer: Answer, received_at: float | None = None
     ) -> None:
         self.origins.append(origin)
+        self.moments.append(received_at)
+        if self.fault is not None:
+            raise self.fault
         if self.at_once is not None:
             answer(SubmitSmResp(submit.sequence_number, self.at_once))
             return
@@ -75,7 +83,7 @@ class Relay:
 
 class Gateway:
     def __init__(self, reactor: Any, in_reactor: Callable[..., Any]) -> None:
-        self.call = in_reactor
+        self.call, self.reactor = in_reactor, reactor
         self.door, self.relay, self.metrics = Door(), Relay(), Metrics()
         self.capture = LogCapture()
         log = structlog.wrap_logger(None, processors=[self.capture]).bind()
@@ -104,9 +112,29 @@ class Gateway:
     def events(self, name: str) -> list[Any]:
         return [entry for entry in self.capture.entries if entry["event"] == name]
 
+    def connection(self) -> SmppConnection:
+        (found,) = self.server.connections
+        return found
+
+    def reads(self, connection: SmppConnection) -> bool:
+        """Whether octets are taken from this connection; asked in the reactor's thread."""
+        return connection.transport in self.reactor.getReaders()
+
     def sample(self, name: str, **labels: str) -> float:
         self.call(self.server.refresh_metrics)
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
+
+    def counted(self) -> dict[tuple[str, ...], float]:
+        """What was counted of binds, submits and throttled submits, by name and labels."""
+        return {
+            (
+                sample.name.removeprefix("smppgw_").removesuffix("_total"),
+                *sample.labels.values(),
+            ): sample.value
+            for family in self.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name in COUNTED and sample.value
+        }
 
     def end(self) -> None:
         self.call(self.listening.stopListening)
@@ -333,3 +361,256 @@ def test_counts_of_sessions_and_pdus(gateway: Gateway) -> None:
     assert gateway.sample("smppgw_sessions", bind_type="transmitter") == 0
     labels = {"direction": "out", "command_id": "enquire_link_resp"}
     assert gateway.sample("smppgw_pdus_total", **labels) == 1
+
+
+# What is read while the session takes nothing.
+
+
+def reset(client: RawEsme) -> None:
+    """Leave without a word: the other end is sent a reset."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.socket.close()
+
+
+@pytest.mark.parametrize("leave", [reset, lambda client: client.socket.close()])
+def test_who_leaves_with_a_full_window_gives_its_place_back_at_once(
+    gateway: Gateway, leave: Callable[[RawEsme], None]
+) -> None:
+    client = gateway.bound()
+    client.send(*(wire.submit(number) for number in range(1, WINDOW + 2)))
+    gateway.until(lambda: gateway.connection()._backlog is not None)
+    assert gateway.door.account.binds == 1
+    leave(client)
+    gateway.until(lambda: not gateway.server.connections)
+    assert gateway.door.account.binds == 0
+    assert len(gateway.relay.waiting) == WINDOW, "nothing was answered"
+    (ended,) = gateway.events("session_ended")
+    assert (ended["reason"], ended["unanswered"]) == ("closed by the ESME without unbind", WINDOW)
+
+
+def test_what_was_read_ahead_is_served_in_order_with_the_moment_it_was_read(
+    gateway: Gateway,
+) -> None:
+    with gateway.bound() as client:
+        client.send(*(wire.submit(number) for number in range(1, WINDOW + 2)))
+        gateway.until(lambda: len(gateway.relay.waiting) == WINDOW)
+        ahead = b"".join(wire.submit(number) for number in range(WINDOW + 2, 31))
+        client.send(ahead, pdu(wire.ENQUIRE_LINK, 31))
+        gateway.until(lambda: len(gateway.connection()._backlog or b"") == len(ahead) + 16)
+        read_by = gateway.call(gateway.server.clock.seconds)
+        time.sleep(0.05)
+        gateway.relay.at_once = CommandStatus.ESME_RSUBMITFAIL  # what is still to come
+        for _ in range(WINDOW):
+            gateway.call(gateway.relay.settle)
+        answers = [client.expect().sequence for _ in range(31)]
+        served = [sequence for sequence in answers if WINDOW + 1 < sequence < 31]
+        assert served == list(range(WINDOW + 2, 31))
+        assert sorted(answers) == list(range(1, 32))
+        assert client.alive()
+        assert gateway.connection()._backlog is None
+    assert len(gateway.relay.moments) == 30
+    assert all(moment is not None and moment <= read_by for moment in gateway.relay.moments)
+
+
+READ_AHEAD = 65_536  # octets of a bound client
+READ_AHEAD_UNBOUND = 4_096
+
+
+def flood(client: RawEsme) -> None:
+    """Send 24 MiB, far more than the kernel keeps for both ends."""
+    for _ in range(24 * 16):
+        client.socket.sendall(pdu(wire.ENQUIRE_LINK, 8, b"\0" * 496) * 128)
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_reading_ahead_has_a_bound(gateway: Gateway, bound: bool) -> None:
+    verdict: Deferred[Account] = Deferred()
+    with gateway.bound() if bound else RawEsme(gateway.port) as client:
+        if bound:
+            client.send(*(wire.submit(number) for number in range(1, WINDOW + 2)))
+        else:
+            gateway.door.verdict = lambda: verdict
+            client.send(pdu(9, 1, wire.bind_body()))
+        limit = READ_AHEAD if bound else READ_AHEAD_UNBOUND
+        gateway.until(lambda: gateway.server.connections)
+        connection = gateway.connection()
+        gateway.until(lambda: connection._backlog is not None)
+        client.send(pdu(wire.ENQUIRE_LINK, 7) * (limit // 16))
+        gateway.until(lambda: len(connection._backlog or b"") == limit)
+        assert gateway.call(gateway.reads, connection), "up to the bound"
+        client.send(pdu(wire.ENQUIRE_LINK, 7))
+        gateway.until(lambda: not gateway.reads(connection))
+        client.socket.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            flood(client)
+        client.socket.settimeout(8)
+        assert len(connection._backlog or b"") == limit + 16
+        # The window opens, or the bind is answered: all of it is served, and reading goes on.
+        if bound:
+            for _ in range(WINDOW):
+                gateway.call(gateway.relay.settle)
+        else:
+            gateway.door.account.binds = 1
+            gateway.call(verdict.callback, gateway.door.account)
+        while client.expect().sequence != 8:
+            pass
+        gateway.until(lambda: connection._backlog is None)
+
+
+# What the session refuses by itself.
+
+DEMO = "demo"
+REFUSED: dict[str, tuple[bytes, str, str, tuple[str, ...]]] = {
+    # octets, the answer, its status, what is counted
+    "a malformed submit_sm": (
+        pdu(wire.SUBMIT_SM, 7, b"\0"),
+        "submit_sm_resp",
+        "ESME_RINVCMDLEN",
+        ("submits", DEMO, "ESME_RINVCMDLEN"),
+    ),
+    "a malformed bind": (
+        pdu(wire.BIND_TRANSMITTER, 7, b"x" * 80),
+        "bind_transmitter_resp",
+        "ESME_RINVSYSID",
+        ("binds", "transmitter", "ESME_RINVSYSID"),
+    ),
+    "a request that is not served": (
+        pdu(wire.QUERY_SM, 7, b"id\0\0\0\0"),
+        "query_sm_resp",
+        "ESME_RQUERYFAIL",
+        (),
+    ),
+    "a second bind": (
+        pdu(wire.BIND_TRANSCEIVER, 7, wire.bind_body()),
+        "bind_transceiver_resp",
+        "ESME_RALYBND",
+        ("binds", "transceiver", "ESME_RALYBND"),
+    ),
+    "an unknown command_id": (pdu(0xFFF, 7), "generic_nack", "ESME_RINVCMDID", ()),
+    "a request of the wrong side": (
+        pdu(wire.DELIVER_SM, 7, wire.submit_body()),
+        "deliver_sm_resp",
+        "ESME_RINVBNDSTS",
+        (),
+    ),
+}
+
+
+def told(gateway: Gateway, answer: str, status: str, system_id: str = DEMO) -> dict[str, Any]:
+    """The one line about the one refusal, whose sequence_number is 7."""
+    (event,) = gateway.events("request_refused")
+    assert event["log_level"] == "warning"
+    assert event["session_id"].startswith("s")
+    found = [event[name] for name in ("answer", "command_status", "sequence_number", "system_id")]
+    assert found == [answer, status, 7, system_id]
+    assert event["detail"]
+    assert event["peer"] == "127.0.0.1"
+    return dict(event)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_session_refuses_has_one_line_and_its_count(gateway: Gateway, name: str) -> None:
+    octets, answer, status, counted = REFUSED[name]
+    with gateway.bound() as client:
+        before = gateway.call(gateway.counted)
+        found = client.ask(octets)
+        assert (found.status, found.sequence) == (CommandStatus[status], 7)
+        assert client.alive()
+    told(gateway, answer, status)
+    assert gateway.call(gateway.counted) == before | ({counted: 1.0} if counted else {})
+    assert gateway.relay.origins == []
+
+
+def test_a_strangers_refusals_name_nobody(gateway: Gateway) -> None:
+    for octets, answer, status, counted in (
+        (
+            wire.submit(7),
+            "submit_sm_resp",
+            "ESME_RINVBNDSTS",
+            ("submits", UNKNOWN, "ESME_RINVBNDSTS"),
+        ),
+        (
+            pdu(wire.BIND_RECEIVER, 7, b"secret-word" * 8),
+            "bind_receiver_resp",
+            "ESME_RINVSYSID",
+            ("binds", "receiver", "ESME_RINVSYSID"),
+        ),
+    ):
+        before = gateway.call(gateway.counted)
+        gateway.capture.entries.clear()
+        with RawEsme(gateway.port) as client:
+            assert client.ask(octets).status == CommandStatus[status]
+            assert client.alive()
+        told(gateway, answer, status, UNKNOWN)
+        assert gateway.call(gateway.counted) == before | {counted: 1.0}
+        assert "secret-word" not in str(gateway.capture.entries)
+
+
+def test_a_submit_while_draining_has_its_line_and_its_count(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        client.send(wire.submit(1))
+        gateway.until(lambda: gateway.relay.waiting)
+        gateway.call(lambda: [gateway.server.shut_down()])
+        before = gateway.call(gateway.counted)
+        assert client.ask(wire.submit(7)).status == wire.RMSGQFUL
+        told(gateway, "submit_sm_resp", "ESME_RMSGQFUL")
+        assert gateway.call(gateway.counted) == before | {("submits", DEMO, "ESME_RMSGQFUL"): 1.0}
+        gateway.call(gateway.relay.settle)
+
+
+def test_a_submit_beyond_the_window_that_throttles(gateway: Gateway) -> None:
+    settings = {"system_id": DEMO, "password": "demo", "window": 1, "window_full": "throttle"}
+    gateway.door.account = Account(
+        AccountSettings.model_validate(settings), "", Credentials.basic("user", "password")
+    )
+    with gateway.bound() as client:
+        before = gateway.call(gateway.counted)
+        client.send(wire.submit(1))
+        gateway.until(lambda: gateway.relay.waiting)
+        assert client.ask(wire.submit(7)).status == wire.RTHROTTLED
+        assert "window of 1" in told(gateway, "submit_sm_resp", "ESME_RTHROTTLED")["detail"]
+        assert gateway.call(gateway.counted) == before | {
+            ("submits", DEMO, "ESME_RTHROTTLED"): 1.0,
+            ("throttled", DEMO, "window"): 1.0,
+        }
+        gateway.call(gateway.relay.settle)
+        assert client.expect().sequence == 1
+        assert client.alive()
+
+
+# Clients that leave while they bind, and faults of ours behind a bind.
+
+
+@pytest.mark.parametrize("leave", [reset, lambda client: client.socket.close()])
+def test_a_client_that_leaves_ends_the_check_of_its_password(
+    gateway: Gateway, leave: Callable[[RawEsme], None]
+) -> None:
+    forgotten: list[object] = []
+    verdict: Deferred[Account] = Deferred(forgotten.append)
+    gateway.door.verdict = lambda: verdict
+    client = RawEsme(gateway.port).send(pdu(9, 1, wire.bind_body()))
+    gateway.until(lambda: gateway.door.peers)
+    assert forgotten == []
+    leave(client)
+    gateway.until(lambda: not gateway.server.connections)
+    assert forgotten == [verdict]
+    assert gateway.events("bind_failed") == []
+    assert gateway.events("bind_refused") == []
+    assert gateway.door.account.binds == 0
+
+
+def test_a_fault_behind_an_accepted_bind_ends_the_connection(gateway: Gateway) -> None:
+    """The session takes itself for bound by then, and has no answer to a refusal."""
+    verdict: Deferred[Account] = Deferred()
+    gateway.door.verdict = lambda: verdict
+    gateway.relay.fault = ZeroDivisionError("ours")
+    with RawEsme(gateway.port) as client:
+        client.send(pdu(9, 1, wire.bind_body()), wire.submit(2))
+        gateway.until(lambda: gateway.door.peers)
+        gateway.door.account.binds = 1
+        gateway.call(verdict.callback, gateway.door.account)
+        client.rest()
+    gateway.until(lambda: not gateway.server.connections)
+    (event,) = gateway.events("bind_failed")
+    assert "ZeroDivisionError" in event["failure"]
+    assert gateway.door.account.binds == 0

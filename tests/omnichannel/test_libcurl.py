@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pycurl
 import pytest
 from twisted.internet.defer import Deferred
 
@@ -267,6 +271,108 @@ def test_a_busy_connection_grows_old_too(authority: Authority, certificate: str)
             time.sleep(0.05)
         assert server.connections == 2
         assert isinstance(in_reactor(lambda: slow), HttpAnswer)
+
+
+# Descriptors run out
+
+# A process of its own, because a limit is one for all threads. The gaps below the highest
+# descriptor are filled, so that exactly `spare` more can be opened, on a fresh engine and on
+# one that has an idle connection.
+WITHOUT_DESCRIPTORS = """
+import json, os, resource, sys
+from twisted.internet import reactor
+from twisted.internet.defer import gatherResults, inlineCallbacks
+from gateway.omnichannel.libcurl import LibcurlTransport
+from gateway.omnichannel.transport import TransportSettings
+
+BASE_URL, CA_FILE, HTTP2 = sys.argv[1:]
+SETTINGS = TransportSettings(BASE_URL, "t", ca_file=CA_FILE, http2=HTTP2 == "h2")
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+def posts(transport, number, path, timeout):
+    return gatherResults(
+        [transport.post(path, b"{}", authorization="x", timeout=timeout) for _ in range(number)]
+    )
+
+def words(results):
+    return [getattr(r, "status", None) or [r.kind.value, r.sent] for r in results]
+
+@inlineCallbacks
+def trial(spare, warm):
+    transport = LibcurlTransport(reactor, SETTINGS)
+    if warm:
+        yield posts(transport, 1, "/warm", 5)
+    top = max(map(int, os.listdir("/proc/self/fd")))
+    held = [os.dup(0)]
+    while held[-1] < top:
+        held.append(os.dup(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[-1] + 1 + spare, hard))
+    began = reactor.seconds()
+    try:
+        during = yield posts(transport, 3, "/during", 0.5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    seconds = reactor.seconds() - began
+    for fd in held:
+        os.close(fd)
+    after = yield posts(transport, 3, "/after", 5)
+    yield transport.close()
+    return [words(during), words(after), seconds]
+
+@inlineCallbacks
+def main():
+    try:
+        for spare in range(7):
+            for warm in (False, True):
+                print(json.dumps((yield trial(spare, warm))), flush=True)
+    finally:
+        reactor.stop()
+
+reactor.callWhenRunning(main)
+reactor.run()
+"""
+
+
+@BOTH
+def test_every_request_ends_while_no_descriptor_is_free(
+    authority: Authority, certificate: str, alpn: tuple[str, ...]
+) -> None:
+    with HttpsServer(server_context(certificate, alpn)) as server:
+        command = [sys.executable, "-c", WITHOUT_DESCRIPTORS]
+        done = subprocess.run(
+            [*command, server.base_url, authority.ca_file, alpn[0]],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    assert done.stderr == ""
+    trials = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(trials) == 14
+    for during, after, seconds in trials:
+        assert after == [201] * 3  # the engine works again
+        assert seconds < 0.5 + GRACE
+        assert len(during) == 3
+        assert all(end == 201 or end[1] is False for end in during)  # (kind, sent)
+    assert 201 not in trials[0][0]
+    assert trials[-1][0] == [201] * 3
+
+
+def test_a_request_that_libcurl_does_not_take_is_answered(
+    authority: Authority, certificate: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_curl: pycurl.Curl) -> None:
+        raise pycurl.error(pycurl.E_MULTI_OUT_OF_MEMORY, "no memory")
+
+    with running(authority, certificate, ("h2",), max_requests=1) as (server, client):
+        with monkeypatch.context() as patch:
+            patch.setattr(client.transport, "_add", full)
+            for _ in range(2):
+                result = client.post("/full")
+                assert isinstance(result, HttpFailure)
+                assert (result.kind, result.sent) == (FailureKind.CONNECT, False)
+                assert "no memory" in result.detail
+        assert isinstance(client.post("/a"), HttpAnswer)
+        assert server.seen("/full") == 0
 
 
 def until(condition: Callable[[], bool], seconds: float = 3.0) -> None:

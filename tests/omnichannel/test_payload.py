@@ -197,6 +197,25 @@ def test_errors(body: bytes, errors: tuple[ApiError, ...]) -> None:
     assert read_errors(body) == errors
 
 
+@pytest.mark.parametrize("key", ["code", "title", "detail", "source"])
+def test_words_of_the_api_have_an_end(key: str) -> None:
+    def read(word: object) -> object:
+        [error] = read_errors(json.dumps({"errors": [{key: word}]}).encode())
+        return getattr(error, key)
+
+    assert read("õ" * 300) == "õ" * 300
+    assert read("õ" * 299 + "ab") == "õ" * 299 + "a"
+    assert read("õ" * 100_000) == "õ" * 300
+
+
+def test_not_more_than_twenty_errors_are_read() -> None:
+    def read(number: int) -> list[str]:
+        errors = [{"code": str(each)} for each in range(number)]
+        return [error.code for error in read_errors(json.dumps({"errors": errors}).encode())]
+
+    assert read(20) == read(21) == read(10_000) == [str(each) for each in range(20)]
+
+
 def test_half_a_surrogate_pair_does_not_hide_an_acceptance() -> None:
     body = rb'{"messages":[{"sender":"\ud83d"}],"omnimessage_id":"5bca2f3e"}'
     assert read_accepted(body) == Accepted("5bca2f3e")

@@ -123,3 +123,58 @@ def test_every_socket_has_nodelay(
     client.close()
     assert seen
     assert all(seen)
+
+
+def no_thread_for(monkeypatch: pytest.MonkeyPatch, times: list[int]) -> None:
+    """Let the next `times[0]` threads of the engine not start."""
+    start = threading.Thread.start
+
+    def refuse(self: threading.Thread) -> None:
+        if self.name == "requests" and times[0]:
+            times[0] -= 1
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+def test_a_thread_that_cannot_start_keeps_its_place(
+    server: HttpsServer, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = threads()
+    client = opened(server, authority, 1)
+    no_thread_for(monkeypatch, [3])
+    for _ in range(3):
+        result = client.post("/refused")
+        assert isinstance(result, HttpFailure)
+        assert (result.kind, result.sent) == (FailureKind.CONNECT, False)
+        assert result.detail == "can't start new thread"
+    assert isinstance(client.post("/a"), HttpAnswer)
+    assert server.seen("/refused") == 0
+    assert threads() == before + 1
+    closed_in_time(client, before)
+
+
+def test_the_other_threads_do_the_work_of_one_that_cannot_start(
+    server: HttpsServer, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = threads()
+    client = opened(server, authority, 3)
+    assert isinstance(client.post("/a"), HttpAnswer)
+    server.actions["/slow"] = Answer(delay=0.05)
+    no_thread_for(monkeypatch, times := [2])
+    results = client.posts(*[("/slow", 5.0)] * 3)
+    assert times == [0]
+    assert all(isinstance(result, HttpAnswer) for result, _ in results)
+    assert threads() == before + 1
+    client.posts(*[("/slow", 5.0)] * 9)
+    assert threads() == before + 3  # the places were not lost
+    closed_in_time(client, before)
+
+
+def closed_in_time(client: Client, before: int) -> None:
+    """A thread that was counted but never ran would be waited for."""
+    began = time.monotonic()
+    client.close()
+    assert time.monotonic() - began < 0.5
+    until(lambda: threads() == before)
