@@ -5,15 +5,10 @@ Nothing else knows which engine, which reactor or which listener is at work.
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
-import resource
 import signal
 import socket
 import sys
-import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -38,37 +33,12 @@ from gateway.net.http_server import admin_site
 from gateway.net.smpp_server import SmppServer
 from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.outcome import read_overrides
+from gateway.process import prepare
 from gateway.sandbox.server import Sandbox
 
 _BACKLOG: Final = 1024  # connections that may wait to be accepted; a reconnect storm is short
 _LAST_MOMENT: Final = 0.5  # seconds for the last answers of a stop that ran out of time
-_M_MMAP_THRESHOLD: Final = -3  # malloc.h
 _LAG_BEAT: Final = 0.25  # seconds between two looks at how late the event loop is
-
-
-def prepare(reactor: Any) -> None:
-    """What a process needs that runs for years under load."""
-    # Twisted counts by the wall clock: one set back by an hour would stop every timer for one.
-    reactor.seconds = time.monotonic
-    # What lives from the start is never garbage, and a thousand messages in flight are no
-    # reason to look for cycles: 8 % of the processor time of a relayed message.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
-    _return_large_blocks()
-    # A descriptor for every client and every connection to the API: as many as we may have.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    enough = 1 << 20 if most == resource.RLIM_INFINITY else most
-    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
-
-
-def _return_large_blocks() -> None:
-    """Have glibc give large blocks back to the system when they are freed.
-
-    It learns from the first password check, which takes 19 MiB, to keep such blocks for
-    good. A C library without mallopt has no such habit.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def run(settings: Settings, config_path: Path | None = None) -> int:

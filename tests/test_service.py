@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import gc
-import resource
 import socket
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -186,24 +182,6 @@ def test_a_name_is_listened_on(make: Callable[..., Made]) -> None:
     made = make(settings(smpp={"listen": "localhost:0"}))
     made.call(made.service.start)
     socket.create_connection(("localhost", made.service.port("smpp"))).close()
-
-
-def test_a_process_is_prepared_for_years() -> None:
-    """A wall clock that is set back stops no timer; descriptors are as many as there may be."""
-    reactor = SimpleNamespace(seconds=time.time)
-    thresholds, limits = gc.get_threshold(), resource.getrlimit(resource.RLIMIT_NOFILE)
-    soft, hard = limits
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
-        service.prepare(reactor)
-        assert reactor.seconds is time.monotonic
-        assert gc.get_freeze_count() > 0
-        assert gc.get_threshold() != thresholds
-        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 512
-    finally:
-        gc.unfreeze()
-        gc.set_threshold(*thresholds)
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_ipv6_is_listened_on(make: Callable[..., Made]) -> None:
