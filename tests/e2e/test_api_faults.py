@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import raw_esme as wire
-from tests.e2e.daemon import ACCOUNT, Daemon, free_port
+from tests.e2e.daemon import ACCOUNT, Daemon, free_port, until
 from tests.e2e.raw_esme import RawEsme
 from tests.omnichannel.https_server import Action, Answer, Cut, HttpsServer, Raw, Stage
 
@@ -71,6 +71,7 @@ def test_garbage_is_temporary_and_never_asked_for_twice(
 ) -> None:
     action, verdict = GARBAGE[name]
     asked = api.seen(PATH)
+    told = len(daemon.events("message_refused"))
     with RawEsme(daemon.port) as client:
         client.bind()
         api.actions[PATH] = action
@@ -80,8 +81,8 @@ def test_garbage_is_temporary_and_never_asked_for_twice(
         api.actions[PATH] = GOOD
         assert client.ask(wire.submit(8)).status == wire.ROK
     assert api.seen(PATH) == asked + 2
-    refused = [event for event in daemon.events("message_refused") if event["outcome"]]
-    assert refused[-1]["outcome"] == verdict
+    until(lambda: len(daemon.events("message_refused")) > told, "the line of the refusal")
+    assert daemon.events("message_refused")[-1]["outcome"] == verdict
 
 
 def test_an_api_that_is_not_there_yet() -> None:
