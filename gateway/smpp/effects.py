@@ -27,7 +27,6 @@ class Authenticate:
     """Check who binds, then call `Session.bind_accepted` or `Session.bind_refused`."""
 
     bind: Bind
-    interface_version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ class Session:
             timers.partial_since = None
         elif timers.partial_since is None:
             timers.partial_since = now
-        if waiting is not self._paused and self.state is not State.CLOSED:
+        if waiting is not self._paused:
             self._paused = waiting
             effects.append(e.PauseReading() if waiting else e.ResumeReading())
         return effects
@@ -179,7 +179,7 @@ class Session:
                 assert isinstance(pdu, p.Bind)  # noqa: S101  MOVES says so
                 self._authenticating = True
                 self.interface_version = version_of(pdu.interface_version)
-                return [e.Authenticate(pdu, self.interface_version)]
+                return [e.Authenticate(pdu)]
             case Move.UNBIND:
                 return self._peer_unbinds(sequence_number, now)
             case Move.UNSERVED:

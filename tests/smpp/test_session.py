@@ -48,7 +48,8 @@ def test_a_bind_is_checked_then_answered(
     asked = bind(0xFFFFFFFE, 0, "bank", "secret", "VMS", 0x34, 1, 1, "^37")
     talk = Conversation(chunk=chunk)
     talk >> asked
-    talk << e.Authenticate(asked, InterfaceVersion.V34) << e.PauseReading
+    talk << e.Authenticate(asked) << e.PauseReading
+    assert talk.session.interface_version is InterfaceVersion.V34
     talk.accepts() << response(0xFFFFFFFE, 0, "gateway", SC_INTERFACE_VERSION) << e.ResumeReading
 
 
@@ -69,7 +70,7 @@ def test_a_bind_is_checked_then_answered(
 def test_versions(interface_version: int, rules: InterfaceVersion, tlvs: tuple[p.Tlv]) -> None:
     bind = p.BindTransceiver(1, interface_version=interface_version)
     talk = Conversation()
-    talk >> bind << e.Authenticate(bind, rules) << e.PauseReading
+    talk >> bind << e.Authenticate(bind) << e.PauseReading
     talk.accepts() << p.BindTransceiverResp(1, 0, "gateway", tlvs) << e.ResumeReading
     assert talk.session.interface_version is rules
 
