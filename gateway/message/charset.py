@@ -1,13 +1,14 @@
 """data_coding to text.
 
-SMPP's own list decides for 0x00 to 0x0F, 3GPP TS 23.038 section 4 for 0x10 to 0xFF, where
-SMPP says "reserved" or "see GSM 03.38". `TABLE` has the whole range; each row names the
-short function that reads its octets. Text always encodes as UTF-8: what does not decode
-becomes U+FFFD and is counted, or is refused when the account wants it so.
+`data_coding.TABLE` says what the octets are, a short function for each alphabet reads them.
+Text always encodes as UTF-8: what does not decode becomes U+FFFD and is counted, or is
+refused when the account wants it so.
 
 An account says what data_coding 0 means (`default_alphabet`); the values that both lists
 leave open (0x0C, 0x0F, 0x80-0xBF) are read like 0. A value that names GSM 7-bit itself
-(a message class, a waiting indication) is GSM 7-bit whatever the account says.
+(a message class, a waiting indication) is GSM 7-bit whatever the account says. GSM 7-bit
+stands here one septet to an octet, in the tables of the languages that the user data header
+names; `gateway.message.segment` unpacks it before.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 from gateway.errors import GatewayError
 from gateway.message import gsm0338
+from gateway.message.data_coding import CODINGS, NO_TEXT, Alphabet
 from gateway.message.gsm0338 import REPLACEMENT
 from gateway.smpp.constants import CommandStatus
 
@@ -33,10 +35,12 @@ class AlphabetPolicy:
     does not decode, if that leaves fewer errors. Without one, data_coding 0 gives U+FFFD for
     each bad octet, and data_coding 1 falls back to cp1252, because octets of 0x80 and above
     in "ASCII" are Windows text far more often than anything else. That built-in fallback
-    holds only while data_coding 1 means ascii and undecodable text is not refused.
+    holds only while data_coding 1 means ascii and undecodable text is not refused. A text with
+    a national language has none: its header says that it is GSM 7-bit.
 
     `ucs2_little_endian` is for UCS-2 without a byte order mark; a mark wins over it.
-    `strip_nul` drops U+0000, which is kept otherwise.
+    `strip_nul` drops U+0000, which is kept otherwise. `packed` says that GSM 7-bit comes eight
+    septets to seven octets; `decode` takes them unpacked all the same.
     """
 
     default_alphabet: str = "gsm7"
@@ -45,6 +49,7 @@ class AlphabetPolicy:
     refuse_undecodable: bool = False
     ucs2_little_endian: bool = False
     strip_nul: bool = False
+    packed: bool = False
 
 
 DEFAULT_POLICY = AlphabetPolicy()
@@ -86,7 +91,7 @@ Reader = Callable[[bytes, AlphabetPolicy], Reading]
 
 
 class _NoText(Exception):
-    """A reader's answer that the octets are no text; says what they are."""
+    """A reader's answer that the octets are no text."""
 
 
 # Held, because a look-up by name costs more than decoding a short message.
@@ -115,6 +120,11 @@ def _read(octets: bytes, charset: str) -> Reading:
         # A U+FFFD that the ESME sent is no error; it survives "ignore" too.
         sent = decoder(octets, "ignore")[0].count(REPLACEMENT)
         return text, charset, text.count(REPLACEMENT) - sent, ()
+
+
+def _read_national(octets: bytes, locking: int, single: int) -> Reading:
+    text = gsm0338.decode(octets, locking, single)
+    return text, "gsm7", text.count(REPLACEMENT), ()
 
 
 def _with_fallback(octets: bytes, charset: str, fallback: str) -> Reading:
@@ -175,7 +185,7 @@ def _music(octets: bytes, policy: AlphabetPolicy) -> Reading:
     """ISO-2022-JP music codes: text as far as they are ISO-2022-JP, binary otherwise."""
     reading = _read(octets, "iso2022-jp-ext")
     if reading[2]:
-        raise _NoText("music codes")
+        raise _NoText
     return reading
 
 
@@ -183,101 +193,77 @@ def _always(charset: str) -> Reader:
     return lambda octets, policy: _read(octets, charset)
 
 
-def _never(kind: str) -> Reader:
-    def refuse(octets: bytes, policy: AlphabetPolicy) -> Reading:
-        raise _NoText(kind)
-
-    return refuse
+def _no_text(octets: bytes, policy: AlphabetPolicy) -> Reading:
+    raise _NoText
 
 
-_gsm7 = _always("gsm7")
-_binary = _never("8-bit binary")
-_compressed = _never("compressed text (3GPP TS 23.042)")
-
-CLASS = "class"  # bits 1-0 are the message class
-
-# First and last data_coding, how the octets are read, what else the value says.
-TABLE: tuple[tuple[int, int, Reader, tuple[str, ...]], ...] = (
-    # SMPP 3.4 section 5.2.19
-    (0x00, 0x00, _default, ()),
-    (0x01, 0x01, _ascii, ()),
-    (0x02, 0x02, _binary, ()),
-    (0x03, 0x03, _always("latin-1"), ()),
-    (0x04, 0x04, _binary, ()),
-    (0x05, 0x05, _jis_x_0208, ()),
-    (0x06, 0x06, _always("iso8859-5"), ()),
-    (0x07, 0x07, _always("iso8859-8"), ()),
-    (0x08, 0x08, _ucs2, ()),
-    (0x09, 0x09, _never("pictogram codes"), ()),
-    (0x0A, 0x0A, _music, ()),
-    (0x0B, 0x0B, _ucs2, ("reserved",)),
-    (0x0C, 0x0C, _default, ("reserved",)),
-    (0x0D, 0x0D, _jis_x_0212, ()),
-    (0x0E, 0x0E, _ks_c_5601, ()),
-    (0x0F, 0x0F, _default, ("reserved",)),
-    # 3GPP TS 23.038 section 4: general group, bit 4 says that the class is meant
-    (0x10, 0x13, _gsm7, (CLASS,)),
-    (0x14, 0x17, _binary, (CLASS,)),
-    (0x18, 0x1B, _ucs2, (CLASS,)),
-    (0x1C, 0x1F, _gsm7, (CLASS, "reserved")),
-    (0x20, 0x3F, _compressed, ()),
-    # the same once more, marked for automatic deletion
-    (0x40, 0x43, _gsm7, ("auto_delete",)),
-    (0x44, 0x47, _binary, ("auto_delete",)),
-    (0x48, 0x4B, _ucs2, ("auto_delete",)),
-    (0x4C, 0x4F, _gsm7, ("auto_delete", "reserved")),
-    (0x50, 0x53, _gsm7, (CLASS, "auto_delete")),
-    (0x54, 0x57, _binary, (CLASS, "auto_delete")),
-    (0x58, 0x5B, _ucs2, (CLASS, "auto_delete")),
-    (0x5C, 0x5F, _gsm7, (CLASS, "auto_delete", "reserved")),
-    (0x60, 0x7F, _compressed, ("auto_delete",)),
-    # reserved coding groups
-    (0x80, 0xBF, _default, ("reserved",)),
-    # message waiting indication
-    (0xC0, 0xCF, _gsm7, ("mwi_discard",)),
-    (0xD0, 0xDF, _gsm7, ("mwi_store",)),
-    (0xE0, 0xEF, _ucs2, ("mwi_store",)),
-    # data coding and message class; bit 3 is reserved and ignored
-    (0xF0, 0xF3, _gsm7, (CLASS,)),
-    (0xF4, 0xF7, _binary, (CLASS,)),
-    (0xF8, 0xFB, _gsm7, (CLASS,)),
-    (0xFC, 0xFF, _binary, (CLASS,)),
+_READERS: dict[Alphabet, Reader] = {
+    Alphabet.DEFAULT: _default,
+    Alphabet.ASCII: _ascii,
+    Alphabet.GSM7: _always("gsm7"),
+    Alphabet.UCS2: _ucs2,
+    Alphabet.LATIN_1: _always("latin-1"),
+    Alphabet.CYRILLIC: _always("iso8859-5"),
+    Alphabet.HEBREW: _always("iso8859-8"),
+    Alphabet.JIS_X_0208: _jis_x_0208,
+    Alphabet.JIS_X_0212: _jis_x_0212,
+    Alphabet.KS_C_5601: _ks_c_5601,
+    Alphabet.MUSIC: _music,
+    **dict.fromkeys(NO_TEXT, _no_text),
+}
+# What `decode` needs for each data_coding, in one look-up.
+_READINGS = tuple(
+    (_READERS[alphabet], message_class, flags) for alphabet, message_class, flags in CODINGS
 )
 
 
-class Coding(NamedTuple):
-    """One data_coding value of `TABLE`, ready for use."""
-
-    read: Reader
-    message_class: int | None
-    flags: tuple[str, ...]
-
-
-CODINGS: tuple[Coding, ...] = tuple(
-    Coding(
-        read,
-        data_coding & 0x03 if CLASS in says else None,
-        tuple(word for word in says if word != CLASS),
+def is_gsm7(data_coding: int, policy: AlphabetPolicy = DEFAULT_POLICY) -> bool:
+    """Whether an account's text of this `data_coding` (0 to 255) is GSM 7-bit."""
+    alphabet = CODINGS[data_coding].alphabet
+    return (
+        alphabet is Alphabet.GSM7
+        or (alphabet is Alphabet.DEFAULT and policy.default_alphabet == "gsm7")
+        or (alphabet is Alphabet.ASCII and policy.ascii_alphabet == "gsm7")
     )
-    for first, last, read, says in TABLE
-    for data_coding in range(first, last + 1)
-)
 
 
-def decode(octets: bytes, data_coding: int, policy: AlphabetPolicy = DEFAULT_POLICY) -> Decoded:
+def check_text(data_coding: int) -> None:
+    """Raise BinaryContent if `data_coding` (0 to 255) never announces text, whatever the octets."""
+    if CODINGS[data_coding].alphabet in NO_TEXT:
+        raise _binary_content(data_coding)
+
+
+def _binary_content(data_coding: int) -> BinaryContent:
+    return BinaryContent(
+        f"data_coding 0x{data_coding:02X} means {CODINGS[data_coding].alphabet.value}, "
+        "and the API takes text only",
+        data_coding=data_coding,
+    )
+
+
+def decode(
+    octets: bytes,
+    data_coding: int,
+    policy: AlphabetPolicy = DEFAULT_POLICY,
+    locking: int = 0,
+    single: int = 0,
+) -> Decoded:
     """The text of a short message without its user data header.
+
+    `locking` and `single` are the languages that the header names (`gsm0338.decode`). They
+    mean nothing where the octets are not GSM 7-bit.
 
     Raises BinaryContent when `data_coding` (0 to 255) announces no text, and UndecodableText
     when the policy refuses octets that do not decode. Nothing else is raised.
     """
-    read, message_class, flags = CODINGS[data_coding]
+    read, message_class, flags = _READINGS[data_coding]
     try:
-        text, charset, errors, found = read(octets, policy)
-    except _NoText as kind:
-        raise BinaryContent(
-            f"data_coding 0x{data_coding:02X} means {kind}, and the API takes text only",
-            data_coding=data_coding,
-        ) from None
+        if (locking or single) and is_gsm7(data_coding, policy):
+            text, charset, errors, found = _read_national(octets, locking, single)
+        else:
+            text, charset, errors, found = read(octets, policy)
+    except _NoText:
+        raise _binary_content(data_coding) from None
     if errors and policy.refuse_undecodable:
         raise UndecodableText(
             f"{errors} places in {len(octets)} octets do not decode as {charset} "

@@ -7,7 +7,9 @@ from gateway.message.charset import (
     BinaryContent,
     Decoded,
     UndecodableText,
+    check_text,
     decode,
+    is_gsm7,
 )
 from gateway.smpp.constants import CommandStatus
 
@@ -315,3 +317,69 @@ def test_any_octets_decode_or_are_refused(
 def test_any_text_comes_back_from_ucs2(text: str) -> None:
     octets = b"\xfe\xff" + text.encode("utf-16-be")
     assert decode(octets, 0x08) == Decoded(text, "utf-16-be")
+
+
+@pytest.mark.parametrize("data_coding", range(256))
+def test_gsm_7_bit_is_what_reads_as_such(data_coding: int) -> None:
+    text = published(data_coding)[0]
+    assert is_gsm7(data_coding, AlphabetPolicy()) is (text == GSM7)
+    assert is_gsm7(data_coding, AlphabetPolicy(ascii_alphabet="gsm7")) is (
+        text == GSM7 or data_coding == 0x01
+    )
+    open_value = data_coding in {0x00, 0x0C, 0x0F} or 0x80 <= data_coding <= 0xBF
+    assert is_gsm7(data_coding, AlphabetPolicy(default_alphabet="latin-1")) is (
+        text == GSM7 and not open_value
+    )
+
+
+@pytest.mark.parametrize("data_coding", range(256))
+def test_what_never_is_text_is_told_without_octets(data_coding: int) -> None:
+    if published(data_coding)[0] is not None:
+        check_text(data_coding)
+        return
+    with pytest.raises(BinaryContent) as refusal:
+        check_text(data_coding)
+    with pytest.raises(BinaryContent) as decoding:
+        decode(PROBE, data_coding)
+    assert refusal.value.detail == decoding.value.detail
+    assert refusal.value.command_status == CommandStatus.ESME_RINVDCS
+
+
+TURKISH = bytes.fromhex("1c1b73")  # Ş of the locking table, ş of the single shift table
+
+
+@pytest.mark.parametrize("data_coding", range(256))
+def test_languages_apply_to_gsm_7_bit_only(data_coding: int) -> None:
+    if published(data_coding)[0] is None:
+        return
+    plain = decode(TURKISH, data_coding)
+    decoded = decode(TURKISH, data_coding, AlphabetPolicy(), 1, 1)
+    if is_gsm7(data_coding):
+        assert plain.text == "Æs"
+        assert decoded == plain._replace(text="Şş")
+    else:
+        assert decoded == plain
+
+
+@pytest.mark.parametrize(
+    ("data_coding", "policy", "text"),
+    [
+        (0x00, AlphabetPolicy(default_alphabet="latin-1"), "\x1c\x1bs"),
+        (0xF0, AlphabetPolicy(default_alphabet="latin-1"), "Şş"),
+        (0x01, AlphabetPolicy(ascii_alphabet="gsm7"), "Şş"),
+        # What an account packs is unpacked before.
+        (0x00, AlphabetPolicy(packed=True), "Şş"),
+    ],
+)
+def test_languages_follow_what_the_account_writes(
+    data_coding: int, policy: AlphabetPolicy, text: str
+) -> None:
+    assert decode(TURKISH, data_coding, policy, locking=1, single=1).text == text
+
+
+def test_a_text_with_a_language_has_no_fallback() -> None:
+    policy = AlphabetPolicy(fallback_alphabet="latin-1")
+    assert decode(b"\x0c", 0x00, policy, 4) == Decoded("\ufffd", "gsm7", 1)
+    assert decode(b"\x1b\x0c", 0x00, policy, 4, 4) == Decoded("+", "gsm7")
+    with pytest.raises(UndecodableText):
+        decode(b"\x0c", 0x00, AlphabetPolicy(refuse_undecodable=True), 4)

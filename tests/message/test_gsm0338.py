@@ -1,8 +1,11 @@
+import gsm0338 as oracle_gsm0338  # type: ignore[import-untyped]
+import gsmcodecs  # type: ignore[import-untyped]
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.message import gsm0338
+from gateway.message.gsm_languages import LOCKING, SINGLE
 
 # 3GPP TS 23.038 section 6.2.1 as code points, sixteen codes a line; 0x1B is the escape.
 ROWS = """
@@ -32,19 +35,21 @@ EXTENSION = {
 }
 
 
-def by_hand(octets: bytes) -> str:
+def by_hand(octets: bytes, locking: int = 0, single: int = 0) -> str:
     """The rules of section 6.2.1 one octet at a time, as slow and plain as they read."""
     text = ""
     escaped = False
+    base = dict(enumerate(LOCKING[locking])) if locking in LOCKING else BASE
+    extension = SINGLE.get(single, EXTENSION)
     for octet in octets:
-        if escaped and octet in EXTENSION:
-            text += EXTENSION[octet]
+        if escaped and octet in extension:
+            text += extension[octet]
             escaped = False
         elif octet == 0x1B:
             text += " " if escaped else ""
             escaped = not escaped
         else:
-            text += BASE.get(octet, "\ufffd")
+            text += base.get(octet, "\ufffd")
             escaped = False
     return text + " " if escaped else text
 
@@ -131,3 +136,82 @@ def test_encode_answers_any_text(text: str) -> None:
     octets = gsm0338.encode(text)
     known = {*BASE.values(), *EXTENSION.values()}
     assert (octets is None) == (not set(text) <= known)
+
+
+languages = st.integers(0, 15)
+
+
+@given(
+    st.lists(st.one_of(st.integers(0, 255), st.sampled_from([0x1B, 0x65, 0x0C, 0x00]))).map(bytes),
+    languages,
+    languages,
+)
+@example(b"\x1b\x0c\x0c\x1b", 4, 4)
+def test_any_octets_of_any_language_read_as_by_hand(
+    octets: bytes, locking: int, single: int
+) -> None:
+    assert gsm0338.decode(octets, locking, single) == by_hand(octets, locking, single)
+
+
+@pytest.mark.parametrize(
+    ("locking", "single", "octets", "text"),
+    [
+        # Turkish, with either table and with both; neither touches the other's codes.
+        (1, 0, "1c65 6b65 72 20 04 35", "Şeker €5"),
+        (1, 0, "1b531b1c", "SŞ"),
+        (0, 1, "1b5365 6b65 72 1c 1b65", "ŞekerÆ€"),
+        (1, 1, "1c1b531b671b1d", "ŞŞğş"),
+        # Spanish and Portuguese
+        (0, 2, "1b611b4f 1b09", "áÓç"),
+        (2, 2, "041b61", "èá"),  # there is no Spanish locking table
+        (3, 3, "041b051b12 1b2e", "êêΦ."),
+        # Hindi: the word for India, a digit and a danda of the single shift table
+        (6, 6, "41504427 1b1d 1b19", "\u092d\u093e\u0930\u0924\u0967\u0964"),
+        (6, 0, "411b651b22", "\u092d€\u091f"),
+        (6, 6, "1b1b411b", " \u092d "),
+        # What is not defined: in the table itself, behind an escape, behind an octet
+        (4, 0, "0c41", "\ufffd\u09ad"),
+        (4, 0, "1b0c", "\ufffd"),
+        (4, 4, "1b0c", "+"),
+        (4, 4, "1b0d", "\r"),
+        (4, 4, "1be9e9", "\ufffd\ufffd"),
+        (4, 4, "1b1b0c", " \ufffd"),
+        (12, 12, "651b65", "ee"),  # Telugu alone has no euro sign
+        # Languages that nobody has defined
+        (14, 14, "04001b65", "è@€"),
+        (0, 255, "1b53", "S"),
+        (255, 0, "1c", "Æ"),
+        (6, 6, "", ""),
+    ],
+)
+def test_languages(locking: int, single: int, octets: str, text: str) -> None:
+    assert gsm0338.decode(bytes.fromhex(octets), locking, single) == text
+
+
+@pytest.mark.parametrize("single", range(14))
+@pytest.mark.parametrize("locking", [0, *LOCKING])
+def test_what_gsmcodecs_encodes_comes_back(locking: int, single: int) -> None:
+    """Without the comma and the Kannada letters that it has wrong."""
+    base = LOCKING.get(locking, gsm0338.BASE)
+    extension = SINGLE.get(single, EXTENSION)
+    wrong = {",", "'", "\u0ca1", "\u0caa", "\x1b", "\ufffd"} if locking > 3 else {"\x1b"}
+    text = "".join(sorted({*base, *extension.values()} - wrong))
+    octets, _ = gsmcodecs.makeCodec(locking, single).encode(text)
+    assert gsm0338.decode(octets, locking, single) == text
+
+
+def test_what_gsm0338_encodes_comes_back() -> None:
+    text = "".join(sorted({*gsm0338.BASE, *EXTENSION.values()} - {"\x1b"}))
+    octets, _ = oracle_gsm0338.Codec().encode(text)
+    assert octets == gsm0338.encode(text)
+    assert gsm0338.decode(octets) == text
+
+
+def test_the_spanish_of_gsm0338_comes_back() -> None:
+    codec = oracle_gsm0338.Codec(
+        single_shift_decode_map=oracle_gsm0338.SINGLE_SHIFT_CHARACTER_SET_SPANISH
+    )
+    text = "".join(sorted({*gsm0338.BASE, *SINGLE[2].values()} - {"\x1b"}))
+    octets, _ = codec.encode(text)
+    assert gsm0338.decode(octets, 0, 2) == text
+    assert codec.decode(octets)[0] == text
