@@ -1,8 +1,8 @@
 """smpplib's client, made fit to wait for more than one answer at a time.
 
 smpplib shares no code with the gateway's own codec, which makes it an independent ESME: its
-socket and PDUs write and read everything. What it cannot do is worked around here, each
-place naming the defect.
+socket and PDUs write and read everything that it knows. What it cannot do is worked around
+here, each place naming the defect.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Response:
     sequence_number: int
     message_id: str
     pdu: Any  # smpplib's own reading, None where it could not read the PDU
+    frame: bytes  # the whole PDU
 
 
 class Esme(Client):  # type: ignore[misc]
@@ -89,7 +90,7 @@ class Esme(Client):  # type: ignore[misc]
         if status == CommandStatus.ESME_ROK and pdu is None and command_id in BIND_STATES:
             self.state = BIND_STATES[command_id]
         message_id = frame[16:].partition(b"\0")[0].decode("latin-1")
-        response = Response(command_id, status, sequence_number, message_id, pdu)
+        response = Response(command_id, status, sequence_number, message_id, pdu, frame)
         self._answer(response)
         return response
 
@@ -112,6 +113,13 @@ class Esme(Client):  # type: ignore[misc]
         try:
             self.send_pdu(pdu)
         except SmpplibConnectionError:
+            raise SendError("the connection ended while writing") from None
+
+    def send_octets(self, octets: bytes) -> None:
+        """Write a PDU that smpplib has no class for, with a sequence_number from this client."""
+        try:
+            self.socket.sendall(octets)
+        except OSError:
             raise SendError("the connection ended while writing") from None
 
     def request(self, pdu: Any, timeout: float) -> Response:

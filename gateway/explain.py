@@ -1,7 +1,8 @@
 """One PDU in words, for support work: the `decode` verb.
 
 It reads with the gateway's own codec, so a PDU it calls malformed is one that the gateway
-refuses, and the answer it names is the answer the gateway gives. A bind's password is not
+refuses, and the answer it names is the answer the gateway gives. What the text is and which
+parts belong together, `explain_message` and `explain_sets` say. A bind's password is not
 shown: explanations end in tickets.
 """
 
@@ -11,15 +12,16 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.explain_words import MEANINGS
-from gateway.message import charset
+from gateway.explain_message import explain_message
+from gateway.explain_sets import Sets
+from gateway.explain_words import MEANINGS, Explained
+from gateway.message.charset import DEFAULT_POLICY, AlphabetPolicy
 from gateway.smpp import pdu as p
 from gateway.smpp.codec import MalformedPdu, decode, response_to
 from gateway.smpp.constants import (
     RESPONSE_BIT,
     CommandId,
     CommandStatus,
-    EsmClass,
     MessageState,
     Npi,
     Tag,
@@ -30,7 +32,6 @@ from gateway.smpp.framing import HEADER, BadLength, Framer
 from gateway.smpp.layouts import BODY_NAMES
 
 LIMIT: Final = 70_000  # smpp.max_pdu's default
-Explained = dict[str, Any]
 
 # The parts of an address field, by the name the PDU value gives it.
 ADDRESS_NAMES: Final = {
@@ -53,26 +54,37 @@ def octets_of(written: str) -> bytes:
     return bytes.fromhex(digits)
 
 
-def explain(octets: bytes) -> list[Explained]:
-    """Every PDU of a stream. One that is malformed has a "malformed" entry and an "answer"."""
+def explain(octets: bytes, policy: AlphabetPolicy = DEFAULT_POLICY) -> list[Explained]:
+    """Every PDU of a stream, its text read by `policy`, and behind them the long messages.
+
+    A PDU that is malformed has a "malformed" entry and an "answer". If there are several
+    PDUs, each part of a long message has "part_of", and each long message an entry of its
+    own with "set".
+    """
     framer = Framer(LIMIT)
     framer.feed(octets)
+    sets = Sets(policy)
     found: list[Explained] = []
     try:
         while (frame := framer.next_pdu()) is not None:
-            found.append(_pdu(frame))
+            found.append(_pdu(frame, sets))
+        found += _rest(octets, framer.pending)
     except BadLength as error:
         found.append(
             _broken(octets[-framer.pending :], error.detail, "at once, and closes the connection")
         )
-        return found
-    if framer.pending:
-        rest = octets[-framer.pending :]
-        detail = f"{len(rest)} octets are there"
-        if len(rest) >= 4:
-            detail = f"command_length announces {int.from_bytes(rest[:4])} octets, {detail}"
-        found.append(_broken(rest, detail, "after smpp.pdu_read_timeout, and closes"))
-    return found
+    return [*found, *sets.explained()] if len(found) > 1 else found
+
+
+def _rest(octets: bytes, pending: int) -> Iterator[Explained]:
+    """What stands behind the last whole PDU, if anything does."""
+    if not pending:
+        return
+    rest = octets[-pending:]
+    detail = f"{len(rest)} octets are there"
+    if len(rest) >= 4:
+        detail = f"command_length announces {int.from_bytes(rest[:4])} octets, {detail}"
+    yield _broken(rest, detail, "after smpp.pdu_read_timeout, and closes")
 
 
 def _header(frame: bytes) -> Explained:
@@ -94,7 +106,7 @@ def _broken(rest: bytes, detail: str, then: str) -> Explained:
     }
 
 
-def _pdu(frame: bytes) -> Explained:
+def _pdu(frame: bytes, sets: Sets) -> Explained:
     explained = _header(frame)
     try:
         pdu = decode(frame)
@@ -121,9 +133,9 @@ def _pdu(frame: bytes) -> Explained:
     if stray := getattr(pdu, "stray", b""):
         explained["stray"] = stray.hex()
     if isinstance(pdu, p.Message | p.DataSm | p.SubmitMulti):
-        payload = next((tlv.value for tlv in tlvs if tlv.tag == Tag.message_payload), b"")
-        short = getattr(pdu, "short_message", b"")
-        explained["message"] = _message(short or payload, pdu.esm_class, pdu.data_coding)
+        explained["message"], content = explain_message(pdu, sets.policy)
+        if content is not None:
+            sets.add(pdu, content, explained)
     return explained
 
 
@@ -168,51 +180,3 @@ def _tlv(tlv: p.Tlv) -> Explained:
     elif len(tlv.value) in {1, 2, 4} and tlv.tag != Tag.message_payload:
         explained["meaning"] = str(int.from_bytes(tlv.value))
     return explained
-
-
-def _message(octets: bytes, esm_class: int, data_coding: int) -> Explained:
-    """The text of a message as an account with default settings would have it read."""
-    explained: Explained = {}
-    if esm_class & EsmClass.UDHI and octets:
-        end = octets[0] + 1
-        explained["udh"] = octets[:end].hex()
-        octets = octets[end:]
-    try:
-        decoded = charset.decode(octets, data_coding, charset.AlphabetPolicy())
-    except charset.BinaryContent as error:
-        return {**explained, "binary": error.detail}
-    explained |= {"charset": decoded.charset, "text": decoded.text}
-    if decoded.errors:
-        explained["undecodable"] = decoded.errors
-    if decoded.message_class is not None:
-        explained["message_class"] = decoded.message_class
-    if decoded.flags:
-        explained["flags"] = list(decoded.flags)
-    return explained
-
-
-def readable(explained: Explained) -> str:
-    """The explanation of one PDU as lines for a terminal; no octet of it can steer one."""
-    rows: list[tuple[str, str]] = []
-    for name in ("command_length", "command_id", "command_status", "sequence_number"):
-        if name in explained:
-            rows.append((name, str(explained[name])))
-    for name, value in explained.get("fields", {}).items():
-        meaning = explained["meanings"].get(name)
-        rows.append((name, _shown(value) + (f"  ({meaning})" if meaning else "")))
-    for tlv in explained.get("tlvs", ()):
-        meaning = f"  ({_shown(tlv['meaning'])})" if "meaning" in tlv else ""
-        rows.append((f"TLV {tlv['name']}", f"{tlv['tag']}, {tlv['value'] or 'empty'}{meaning}"))
-    if "stray" in explained:
-        rows.append(("behind the fields", explained["stray"]))
-    rows += ((f"message {k}", _shown(v)) for k, v in explained.get("message", {}).items())
-    if fault := explained.get("malformed"):
-        rows.append(("MALFORMED", f"{fault['field']}: {fault['detail']}"))
-        rows.append(("answer", explained["answer"]))
-    lines = [f"  {name:<24} {value}" for name, value in rows]
-    return "\n".join([explained.get("command", "(no whole header)"), *lines])
-
-
-def _shown(value: Any) -> str:
-    text = value if isinstance(value, str) else str(value)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from gateway.smpp.constants import EsmClass, MessageState, Npi, Ton, name_of
+
+Explained = dict[str, Any]  # what JSON is made of, in the order in which it is shown
 
 MODES: Final = ("default mode", "datagram", "forward", "store and forward")
 TYPES: Final = {

@@ -12,19 +12,21 @@ import click
 
 from gateway.send import Answer
 
-FEW: Final = 10  # up to so many messages get a line each on a terminal
+FEW: Final = 10  # up to so many answers get a line each on a terminal
 
 
 class Report:
     """Prints answers as they come and, at the end of many, a summary.
 
-    Use it as a context manager around `send`; `add` is what `send` reports to.
+    `total` is the number of answers to come. Use it as a context manager around `send`; `add`
+    is what `send` reports to.
     """
 
     def __init__(self, total: int, *, terminal: bool) -> None:
         self._terminal = terminal
         self._many = total > FEW
         self._statuses: Counter[str] = Counter()
+        self._messages = 0
         self._times: list[float] = []
         self._started = time.monotonic()
         self._bar: Any = None
@@ -49,12 +51,13 @@ class Report:
 
     @property
     def all_accepted(self) -> bool:
-        """Whether every message so far was answered with ESME_ROK."""
+        """Whether every part so far was answered with ESME_ROK for its number."""
         return set(self._statuses) <= {"ESME_ROK"}
 
     def add(self, answer: Answer) -> None:
-        """Count one message and print it where each has a line."""
+        """Count one answer and print it where each has a line."""
         self._statuses[answer.status] += 1
+        self._messages += answer.part == 1
         if answer.seconds:
             self._times.append(answer.seconds)
         if not self._terminal:
@@ -62,24 +65,28 @@ class Report:
                 to=answer.to,
                 status=answer.status,
                 message_id=answer.message_id,
+                part=answer.part,
+                parts=answer.parts,
                 ms=round(answer.seconds * 1000, 3) if answer.seconds else None,
             )
         elif self._bar:
             self._bar.update(1)
         else:
             taken = f"{answer.seconds * 1000:.1f} ms" if answer.seconds else ""
-            words = (answer.to, answer.status, answer.message_id, taken)
+            part = f"{answer.part}/{answer.parts}" if answer.parts > 1 else ""
+            words = (answer.to, part, answer.status, answer.message_id, taken)
             click.echo("  ".join(word for word in words if word))
 
     def _summarize(self) -> None:
         elapsed = time.monotonic() - self._started
-        total = self._statuses.total()
-        rate = total / elapsed if elapsed else 0.0
+        messages, parts = self._messages, self._statuses.total()
+        rate = messages / elapsed if elapsed else 0.0
         p50, p99 = percentile(self._times, 50), percentile(self._times, 99)
         if not self._terminal:
             _line(
                 summary=True,
-                messages=total,
+                messages=messages,
+                parts=parts,
                 statuses=dict(self._statuses),
                 per_second=round(rate, 1),
                 p50_ms=p50,
@@ -89,7 +96,8 @@ class Report:
         for status, count in self._statuses.most_common():
             click.echo(f"{count:>8}  {status}")
         times = "" if p50 is None else f", answers: p50 {p50:.1f} ms, p99 {p99:.1f} ms"
-        click.echo(f"{total:>8}  messages in {elapsed:.1f} s, {rate:.1f} messages/s{times}")
+        what = "messages" if parts == messages else f"messages in {parts} parts"
+        click.echo(f"{messages:>8}  {what} in {elapsed:.1f} s, {rate:.1f} messages/s{times}")
 
 
 def percentile(seconds: list[float], percent: int) -> float | None:

@@ -6,7 +6,8 @@ import struct
 
 import pytest
 
-from gateway.explain import explain, octets_of, readable
+from gateway.explain import explain, octets_of
+from gateway.explain_readable import readable
 
 
 def pdu(command_id: int, status: int, sequence: int, body: bytes = b"") -> bytes:
@@ -81,7 +82,17 @@ def test_a_submit_sm() -> None:
          "meaning": "5"},
         {"tag": "0x1400", "name": "unknown", "length": 3, "value": "616263"},
     ]  # fmt: skip
-    assert found["message"] == {"udh": udh.hex(), "charset": "gsm7", "text": "Hi€"}
+    assert found["message"] == {
+        "udh": udh.hex(),
+        "udh_elements": [
+            {"iei": "0x00", "name": "concatenated short messages, 8-bit reference",
+             "data": "010201", "meaning": "part 1 of 2, reference 1"},
+        ],
+        "concatenation": {"kind": "udh8", "reference": 1, "total": 2, "number": 1,
+                          "meaning": "part 1 of 2, reference 1"},
+        "charset": "gsm7",
+        "text": "Hi€",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -189,10 +200,43 @@ def test_readable_lines() -> None:
     assert "  message text             a€\\nb" in lines
 
 
+def test_readable_long_message() -> None:
+    """The rows that only a part has."""
+    ports = b"\x05\x04\x23\xf4\0\0"
+    octets = b"".join(
+        submit(bytes([len(rest) + 5, 0, 3, 42, 3, number]) + rest + b"Hi", esm_class=0x40)
+        for number, rest in ((2, b"\x24\x01\x02"), (2, b""))
+    )
+    first, second, whole = map(readable, explain(octets))
+    for line in (
+        "udh element 0x00         concatenated short messages, 8-bit reference, 2a0302  "
+        "(part 2 of 3, reference 42)",
+        "udh element 0x24         national language single shift, 02  (Spanish)",
+        "concatenation            part 2 of 3, reference 42  (udh8)",
+        "part of                  set 1, part 2 of 3",
+    ):
+        assert f"  {line}" in first.splitlines()
+    assert "  part of                  set 1, part 2 of 3, in place of an earlier one" in second
+    assert whole.splitlines() == [
+        "set 1",
+        "  source_addr              Bank",
+        "  destination_addr         37251234567",
+        "  kind                     udh8",
+        "  reference                42",
+        "  parts                    3",
+        "  missing                  1,3",
+    ]
+    [found] = explain(submit(bytes([len(ports)]) + ports, 4, esm_class=0x40))
+    assert "message refused" in readable(found)
+
+
 def test_nothing_steers_the_terminal() -> None:
     text = b"\x1b[2J\x9b"
     tlv = struct.pack(">HH", 0x001E, len(text)) + text
     octets = submit(text, 3, tlvs=tlv) + pdu(9, 0, 1, text + b"\0\0\0\x34\0\0\0")
+    for number in (1, 2):
+        octets += submit(bytes([5, 0, 3, 7, 2, number]) + text, 3, esm_class=0x40)
     shown = "\n".join(readable(found) for found in explain(octets))
     assert "\x1b" not in shown
     assert "\x9b" not in shown
+    assert shown.count(r"\x1b[2J\x9b") >= 6

@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.esme import SendError
-from gateway.send import Answer, Content, Plan, address, content_of, send
+from gateway.send import Answer, Plan, send
+from gateway.send_parts import Content, Long, content_of
+from gateway.send_pdus import address
+from gateway.smpp import pdu as p
+from gateway.smpp.codec import decode
 
 BIND, BIND_TRX, SUBMIT, UNBIND, ENQUIRE, DELIVER = 0x02, 0x09, 0x04, 0x06, 0x15, 0x05
 RESP = 0x80000000
@@ -94,7 +98,7 @@ def plan(port: int, **changes: object) -> Plan:
         "password": "demo",
         "to": ("+37255555555",),
         "sender": "Demo",
-        "content": Content(b"Hi", 0),
+        "content": Content((b"Hi",), 0),
         "timeout": 2.0,
     }
     return Plan(**{**fields, **changes})  # type: ignore[arg-type]
@@ -118,10 +122,121 @@ def test_what_goes_over_the_wire(gateway: Callable[..., Gateway]) -> None:
 
 def test_a_long_text_is_a_message_payload(gateway: Callable[..., Gateway]) -> None:
     server = gateway()
-    run(server.port, content=Content(b"x" * 255, 8))
+    run(server.port, content=Content((b"x" * 255,), 8))
     assert server.bodies(SUBMIT)[0].endswith(
         b"\x08\0\0" + struct.pack(">HH", 0x0424, 255) + b"x" * 255
     )
+
+
+def decoded(server: Gateway) -> list[p.SubmitSm]:
+    """What the server got, as the gateway's own codec reads it."""
+    found = [
+        decode(pdu(command_id, status, sequence, body))
+        for command_id, status, sequence, body in server.frames
+        if command_id == SUBMIT
+    ]
+    submits = [each for each in found if isinstance(each, p.SubmitSm)]
+    assert len(submits) == len(found)
+    return submits
+
+
+FIRST, SECOND, THIRD = b"a" * 10, b"b" * 20, b"c" * 5
+
+
+def tied(submit: p.SubmitSm, long: Long) -> tuple[int, int, int, bytes]:
+    """Reference, total, number and text of a part."""
+    if long == "sar":
+        assert [(tlv.tag, len(tlv.value)) for tlv in submit.tlvs] == [
+            (0x020C, 2), (0x020E, 1), (0x020F, 1),
+        ]  # fmt: skip
+        reference, total, number = (int.from_bytes(tlv.value) for tlv in submit.tlvs)
+        assert submit.esm_class == 0
+        return reference, total, number, submit.short_message
+    form = ">BBBBBB" if long == "udh" else ">BBBHBB"
+    *head, reference, total, number = struct.unpack_from(form, submit.short_message)
+    assert head == ([5, 0, 3] if long == "udh" else [6, 8, 4])
+    assert (submit.esm_class, submit.tlvs) == (0x40, ())
+    return reference, total, number, submit.short_message[struct.calcsize(form) :]
+
+
+@pytest.mark.parametrize("long", ["udh", "udh16", "sar"])
+def test_a_long_message_goes_in_parts(gateway: Callable[..., Gateway], long: Long) -> None:
+    server = gateway()
+    content = Content((FIRST, SECOND, THIRD), 8, long)
+    answers = run(server.port, content=content, to=("+1111", "+2222"), count=2, window=3)
+    submits = decoded(server)
+    assert [submit.destination.addr for submit in submits] == (["1111"] * 3 + ["2222"] * 3) * 2
+    assert {each.data_coding for each in submits} == {8}
+    references = set()
+    for start in range(0, 12, 3):
+        parts = [tied(each, long) for each in submits[start : start + 3]]
+        assert [part[1:] for part in parts] == [(3, 1, FIRST), (3, 2, SECOND), (3, 3, THIRD)]
+        [reference] = {part[0] for part in parts}
+        references.add(reference)
+    assert len(references) == 4
+    by_id = {answer.message_id: answer for answer in answers}
+    assert len(by_id) == len(answers) == 12
+    for submit in submits:
+        found = by_id[f"id-{submit.sequence_number}"]
+        assert found.to == f"+{submit.destination.addr}"
+        assert (found.part, found.parts) == (tied(submit, long)[2], 3)
+
+
+def test_parts_need_no_window(gateway: Callable[..., Gateway]) -> None:
+    """The last part waits for the API; those before it are answered at once."""
+    server = gateway()
+    answers = run(server.port, content=Content((FIRST, SECOND, THIRD), 0, "udh"), window=1)
+    assert [(a.part, a.status) for a in answers] == [(n, "ESME_ROK") for n in (1, 2, 3)]
+
+
+def test_a_refused_part_is_told_apart(gateway: Callable[..., Gateway]) -> None:
+    def script(frame: Frame) -> bytes:
+        refused = frame[0] == SUBMIT and SECOND in frame[3]
+        return pdu(SUBMIT | RESP, 0x58, frame[2]) if refused else answer(frame)
+
+    answers = run(gateway(script).port, content=Content((FIRST, SECOND, THIRD), 0, "sar"))
+    statuses = {a.part: a.status for a in answers}
+    assert statuses == {1: "ESME_ROK", 2: "ESME_RTHROTTLED", 3: "ESME_ROK"}
+
+
+def test_parts_without_an_answer(gateway: Callable[..., Gateway]) -> None:
+    def script(frame: Frame) -> bytes | None:
+        return None if frame[0] == SUBMIT and SECOND in frame[3] else answer(frame)
+
+    server = gateway(script)
+    answers: list[Answer] = []
+    content = Content((FIRST, SECOND, THIRD), 0, "udh")
+    with pytest.raises(SendError):
+        send(plan(server.port, content=content, window=1), answers.append)
+    assert [(a.part, a.parts, a.status) for a in answers] == [
+        (1, 3, "ESME_ROK"),
+        (2, 3, "no answer in time"),
+        (3, 3, "not sent"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "long", "payload"),
+    [
+        ("x" * 160, "payload", False),
+        ("x" * 161, "payload", True),
+        ("x" * 254, None, False),
+        ("x" * 255, None, True),
+        ("õ" * 70, "payload", False),
+        ("õ" * 71, "payload", True),
+        ("x" * 160, "udh", False),
+    ],
+)
+def test_whole_messages(
+    gateway: Callable[..., Gateway], text: str, long: Long | None, payload: bool
+) -> None:
+    server = gateway()
+    run(server.port, content=content_of(text, "auto", long))
+    [submit] = decoded(server)
+    octets = text.encode("utf-16-be") if "õ" in text else text.encode()
+    assert submit.short_message == (b"" if payload else octets)
+    assert submit.tlvs == ((p.Tlv(0x0424, octets),) if payload else ())
+    assert submit.esm_class == 0
 
 
 def test_transceiver(gateway: Callable[..., Gateway]) -> None:
@@ -181,6 +296,7 @@ def test_other_pdus_between(gateway: Callable[..., Gateway]) -> None:
 
     server = gateway(script)
     assert [a.status for a in run(server.port, bind="transceiver")] == ["ESME_ROK"]
+    server.close()  # it may still be reading the last replies
     replies = [(command_id, sequence) for command_id, _, sequence, _ in server.frames]
     assert replies.count((ENQUIRE | RESP, 77)) == 3
     assert replies.count((DELIVER | RESP, 78)) == 3
@@ -276,36 +392,6 @@ def test_an_end_halfway(gateway: Callable[..., Gateway], end: bytes | None, word
         "+2222": "no answer in time",
         "+3333": "not sent",
     }
-
-
-@pytest.mark.parametrize(
-    ("text", "coding", "octets", "data_coding"),
-    [
-        ("Hi @ [€]`"[:8], "auto", b"Hi \x00 \x1b\x3c\x1b\x65\x1b\x3e", 0),
-        ("§", "gsm7", b"\x5f", 0),
-        ("õ", "auto", b"\x00\xf5", 8),
-        ("`", "auto", b"\x00`", 8),
-        ("Hi", "ucs2", b"\0H\0i", 8),
-        ("😀", "auto", b"\xd8\x3d\xde\x00", 8),
-        ("õ", "latin1", b"\xf5", 3),
-        ("", "auto", b"", 0),
-    ],
-)
-def test_codings(text: str, coding: str, octets: bytes, data_coding: int) -> None:
-    assert content_of(text, coding) == Content(octets, data_coding)
-
-
-@pytest.mark.parametrize(
-    ("text", "coding", "words"),
-    [
-        ("abõ", "gsm7", "'õ' is not in the GSM 7-bit alphabet: use --coding ucs2"),
-        ("ab€", "latin1", "'€' is not in Latin-1: use --coding ucs2"),
-    ],
-)
-def test_texts_that_do_not_fit(text: str, coding: str, words: str) -> None:
-    with pytest.raises(SendError) as caught:
-        content_of(text, coding)
-    assert str(caught.value) == words
 
 
 @pytest.mark.parametrize(
