@@ -1,21 +1,20 @@
-"""One bind of the load generator: its PDUs, encoded once, and its window."""
+"""One bind of the load generator: its connection and its window."""
 
 from __future__ import annotations
 
 import socket
-import struct
+import time
+
+from bench.submits import HEADER, Submits, Whole
 
 BIND_TRANSCEIVER, BIND_TRANSCEIVER_RESP = 0x00000009, 0x80000009
-SUBMIT_SM, SUBMIT_SM_RESP = 0x00000004, 0x80000004
+SUBMIT_SM_RESP = 0x80000004
 ENQUIRE_LINK, ENQUIRE_LINK_RESP = 0x00000015, 0x80000015
 UNBIND, UNBIND_RESP = 0x00000006, 0x80000006
 
 READ = 262_144
 BIND_WAIT = 30.0  # seconds for one bind_transceiver_resp
 LAST_SEQUENCE_NUMBER = 0x7FFFFFFF
-TEXT = b"Your code is 123456. It is valid for ten minutes."
-
-HEADER = struct.Struct(">IIII")
 
 
 def pdu(command_id: int, sequence_number: int, body: bytes = b"") -> bytes:
@@ -27,15 +26,6 @@ def bind_body(system_id: str, password: str) -> bytes:
     return words + b"\0" + bytes((0x34, 0, 0)) + b"\0"
 
 
-def submit_body() -> bytes:
-    """One message as a bank sends it: alphanumeric sender, international number, GSM text."""
-    source = bytes((5, 0)) + b"Bench\0"
-    destination = bytes((1, 1)) + b"37255555555\0"
-    # esm_class, protocol_id, priority_flag; no times; registered_delivery,
-    # replace_if_present_flag, data_coding, sm_default_msg_id
-    return b"\0" + source + destination + bytes(3) + b"\0\0" + bytes(4) + bytes((len(TEXT),)) + TEXT
-
-
 class Refused(Exception):
     """A bind that did not succeed."""
 
@@ -43,20 +33,24 @@ class Refused(Exception):
 class Session:
     """One bind and its window."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, submits: Submits) -> None:
         self.socket = sock
+        self.submits = submits
         self.outstanding: dict[int, float] = {}
         self.blocked = False
         self.unbound = False
         self.rest = b""
-        self._sequence_number = 1
+        self._sequence_number = 1  # the bind's; the first submit_sm has 2
         self._unsent = b""
-        body = submit_body()
-        self._head = HEADER.pack(16 + len(body), SUBMIT_SM, 0, 0)[:12]
-        self._tail = body
 
     @classmethod
-    def bound(cls, address: tuple[str, int], system_id: str, password: str) -> Session:
+    def bound(
+        cls,
+        address: tuple[str, int],
+        system_id: str,
+        password: str,
+        submits: Submits | None = None,
+    ) -> Session:
         """Connect and bind. Raises Refused for any other answer than ESME_ROK."""
         sock = socket.create_connection(address, timeout=BIND_WAIT)
         try:
@@ -75,22 +69,19 @@ class Session:
             sock.close()
             raise
         sock.setblocking(False)
-        session = cls(sock)
+        session = cls(sock, submits or Whole())
         session.rest = data[length:]
         return session
 
-    def submit(self, count: int, now: float) -> None:
-        """Send `count` messages in one write."""
-        number, head, tail = self._sequence_number, self._head, self._tail
-        out = []
-        for _ in range(count):
-            number = number + 1 if number < LAST_SEQUENCE_NUMBER else 1
-            self.outstanding[number] = now
-            out.append(head)
-            out.append(number.to_bytes(4, "big"))
-            out.append(tail)
-        self._sequence_number = number
-        self.send(b"".join(out))
+    def submit(self, count: int) -> None:
+        """Send `count` submit_sm in one write."""
+        if self._sequence_number + count > LAST_SEQUENCE_NUMBER:
+            self._sequence_number = 1
+        begin = self._sequence_number + 1
+        numbers = range(begin, begin + count)
+        self._sequence_number += count
+        self.outstanding.update(dict.fromkeys(numbers, time.perf_counter()))
+        self.send(self.submits.encode(numbers))
 
     def unbind(self) -> None:
         self.send(pdu(UNBIND, LAST_SEQUENCE_NUMBER))

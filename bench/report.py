@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pycurl
 
-from bench.results import COMPARED, MATRIX, Results, Scenario, verdicts
+from bench.results import Results
+from bench.scenarios import AGAINST, COMPARED, LIBCURL, MATRIX, PARTS, PENDING, Scenario
+from bench.verdicts import Verdict, verdicts
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 COLUMNS = ("messages/s", "p50 ms", "p99 ms", "CPU us/message", "RSS MB")
+PART_COLUMNS = ("parts/s", "p50 ms", "p99 ms", "CPU us/part", "RSS MB")
 
 
 def number(value: float, digits: int = 1) -> str:
@@ -65,16 +68,8 @@ def machine() -> str:
 def render(results: Results) -> str:
     """Give the whole report."""
     parts = [machine()]
-    compared = [s for s in COMPARED if s in results.reports]
-    if compared:
-        rounds = max(len(results.reports[s]) for s in compared)
-        parts += [
-            f"Compared in turn, medians of {rounds} rounds:",
-            table(
-                ("what", *COLUMNS),
-                ([s.name, *_figures(results, s)] for s in compared),
-            ),
-        ]
+    parts += _in_turn(results, COMPARED, "Compared in turn", COLUMNS)
+    parts += _in_turn(results, AGAINST, f"Against {results.against}, in turn", COLUMNS)
     matrix = [s for s in MATRIX if s in results.reports]
     if matrix:
         parts += [
@@ -85,32 +80,62 @@ def render(results: Results) -> str:
                 ([s.engine, str(s.binds), str(s.window), *_figures(results, s)] for s in matrix),
             ),
         ]
-    parts += ["Figures to reach:", _judged(results)]
-    beside = [
-        f"{label}: {number(results.middle(s, name))} us"
-        for label, s, name in (
-            ("load generator per message", COMPARED[1], "load_cpu_us"),
-            ("upstream per request", COMPARED[1], "upstream_cpu_us"),
-        )
-        if not math.isnan(results.middle(s, name))
-    ]
-    if beside:
-        parts.append("CPU of the other processes at 4 x 100: " + ", ".join(beside) + ".")
-    if "flood_waiting" in results.figures:
-        parts.append(
-            f"In the flood {results.figures['flood_waiting']:,.0f} requests stood at the upstream "
-            "at once."
-        )
+    parts += _in_turn(results, (PARTS,), "Long messages, two parts each", PART_COLUMNS)
+    parts += _in_turn(
+        results, PENDING, "Long messages beside others of which a part is missing", PART_COLUMNS
+    )
+    parts += ["Figures to reach:", _judged(verdicts(results)), *_beside(results)]
     return "\n\n".join(parts)
 
 
-def _judged(results: Results) -> str:
+def _in_turn(
+    results: Results, scenarios: Iterable[Scenario], title: str, columns: Sequence[str]
+) -> list[str]:
+    """Give title and table of what was measured round after round; nothing for nothing."""
+    found = [s for s in scenarios if s in results.reports]
+    if not found:
+        return []
+    rounds = max(len(results.reports[s]) for s in found)
+    rows = ([s.name, *_figures(results, s)] for s in found)
+    return [f"{title}, medians of {rounds} rounds:", table(("what", *columns), rows)]
+
+
+def _beside(results: Results) -> list[str]:
+    """Say what is worth knowing beside the figures."""
+    middle, sentences = results.middle, []
+    others = [
+        f"{label}: {number(middle(LIBCURL, name))} us"
+        for label, name in (
+            ("load generator per message", "load_cpu_us"),
+            ("upstream per request", "upstream_cpu_us"),
+        )
+        if not math.isnan(middle(LIBCURL, name))
+    ]
+    if others:
+        sentences.append("CPU of the other processes at 4 x 100: " + ", ".join(others) + ".")
+    if "flood_waiting" in results.figures:
+        sentences.append(
+            f"In the flood {results.figures['flood_waiting']:,.0f} requests stood at the upstream "
+            "at once."
+        )
+    if PARTS in results.reports:
+        first, last = (
+            f"{number(middle(PARTS, f'{which}_p50_ms'), 2)} ms (p99 "
+            f"{number(middle(PARTS, f'{which}_p99_ms'), 2)} ms)"
+            for which in ("first", "last")
+        )
+        sentences.append(f"First parts were answered after {first}, last parts after {last}.")
+    return sentences + results.remarks
+
+
+def _judged(found: Iterable[Verdict]) -> str:
     rows = []
-    for verdict in verdicts(results):
-        spread = ""
+    for verdict in found:
+        spread = bound = ""
         if len(verdict.values) > 1:
             spread = f"{number(min(verdict.values), 2)} - {number(max(verdict.values), 2)}"
-        bound = f"{'>=' if verdict.at_least else '<='} {verdict.limit:g} {verdict.unit}"
+        if verdict.limit is not None:
+            bound = f"{'>=' if verdict.at_least else '<='} {verdict.limit:,g} {verdict.unit}"
         value = f"{number(verdict.value, 2)} {verdict.unit}"
         rows.append((verdict.what, verdict.word, bound, value, spread))
     return table(("figure", "", "bound", "measured", "rounds"), rows, words=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,11 @@ def test_nothing_measured_is_not_a_number() -> None:
     assert math.isnan(measure.Latencies().report()["p50_ms"])
 
 
+def test_latencies_add_up() -> None:
+    both = measure.Latencies([0.001, 0.002]) + measure.Latencies([0.003])
+    assert both.report("all_") == {"all_p50_ms": 2, "all_p99_ms": 3}
+
+
 def test_cpu_of_a_process() -> None:
     before = measure.cpu_seconds(os.getpid())
     ends = time.process_time() + 0.1
@@ -34,3 +40,13 @@ def test_cpu_of_a_process() -> None:
 def test_memory_of_a_process() -> None:
     found = measure.memory(os.getpid())
     assert 5 < found["rss_mb"] <= found["peak_mb"]
+
+
+def test_file_systems_are_told_apart(tmp_path: Path) -> None:
+    assert measure.filesystem(Path("/proc/self")) == "proc"
+    assert measure.filesystem(tmp_path) not in ("proc", "unknown")
+
+
+def test_a_disk_costs_something_and_nothing_is_left(tmp_path: Path) -> None:
+    assert measure.sync_us(tmp_path, 3) > 0
+    assert list(tmp_path.iterdir()) == []

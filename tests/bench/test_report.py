@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from bench import report
-from bench.results import BARE, LIBCURL, Results
+from bench.results import Results
+from bench.scenarios import (
+    BARE,
+    FEW_PENDING,
+    LIBCURL,
+    MANY_PENDING,
+    PARTS,
+    REVISION,
+    THIS_TREE,
+    Scenario,
+)
 
 
 def test_a_table_is_aligned_markdown() -> None:
@@ -38,6 +48,78 @@ def test_a_compared_row_also_stands_in_the_matrix() -> None:
         [cell.strip() for cell in line.strip("|").split("|")]
         == ["libcurl", "4", "100", "9", "1.00", "2.00", "3.0", "80"]
         for line in text.splitlines()
+    )
+
+
+ROW = {"per_second": 5_000.0, "p50_ms": 1, "p99_ms": 2, "cpu_us": 150.0, "rss_mb": 90.0}
+
+
+def rows(text: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "title", "unit", "name"),
+    [
+        (PARTS, "Long messages, two parts each", "part", "2 parts a message"),
+        (FEW_PENDING, "Long messages beside others", "part", "100 sets pending"),
+        (MANY_PENDING, "Long messages beside others", "part", "100,000 sets pending"),
+        (THIS_TREE, "Against 1234567, in turn", "message", "this tree"),
+        (REVISION, "Against 1234567, in turn", "message", "the revision"),
+    ],
+)
+def test_each_part_of_a_run_has_its_table(
+    scenario: Scenario, title: str, unit: str, name: str
+) -> None:
+    found = Results(against="1234567")
+    found.add(scenario, ROW)
+    text = report.render(found)
+    assert title in text
+    head, _, row, *_ = rows(text)
+    assert head == ["what", f"{unit}s/s", "p50 ms", "p99 ms", f"CPU us/{unit}", "RSS MB"]
+    assert row[0].endswith(name)
+    assert row[1:] == ["5,000", "1.00", "2.00", "150.0", "90"]
+
+
+def test_what_was_not_run_has_no_table() -> None:
+    text = report.render(Results())
+    assert "Long messages" not in text
+    assert "Against" not in text
+    assert "First parts" not in text
+
+
+def test_figures_with_and_without_a_bound() -> None:
+    found = Results(against="1234567")
+    for cpu in (150.0, 180.0):
+        found.add(THIS_TREE, ROW | {"cpu_us": cpu})
+        found.add(REVISION, ROW)
+        found.add(PARTS, ROW)
+    judged = {row[0]: row[1:] for row in rows(report.render(found))}
+    what = "this tree / 1234567, 4 x 100"
+    assert judged[f"CPU per relayed message, {what}"] == [
+        "PASS",
+        "<= 1.1 x",
+        "1.10 x",
+        "1.00 - 1.20",
+    ]
+    assert judged[f"messages/s, {what}"] == ["told", "", "1.00 x", "1.00 - 1.00"]
+    assert judged["parts/s of two-part messages, 4 x 100"] == [
+        "PASS",
+        ">= 4,000 /s",
+        "5,000.00 /s",
+        "5,000.00 - 5,000.00",
+    ]
+
+
+def test_remarks_stand_beside_the_figures() -> None:
+    found = Results(remarks=["The store stood on ext4."])
+    apart = {"first_p50_ms": 1.5, "first_p99_ms": 3, "last_p50_ms": 20, "last_p99_ms": 40}
+    found.add(PARTS, ROW | apart)
+    text = report.render(found)
+    assert text.endswith(
+        "First parts were answered after 1.50 ms (p99 3.00 ms), "
+        "last parts after 20.00 ms (p99 40.00 ms).\n\nThe store stood on ext4."
     )
 
 

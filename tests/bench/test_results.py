@@ -1,70 +1,48 @@
-"""Ratios are taken within a round, then the median is judged."""
+"""What a run found, and whether its counts agree."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
-from bench import results
-from bench.results import Results, Verdict, verdicts
+from bench.results import Results, faults
+from bench.scenarios import BARE, LIBCURL
+
+GOOD: dict[str, Any] = {
+    "sent": 10,
+    "lost": 0,
+    "unexpected": 0,
+    "cut": 0,
+    "status": {"0x00": 10},
+}
 
 
-def with_rounds(rows: dict[tuple[results.Scenario, str], list[float]]) -> Results:
+def test_the_middle_is_the_median_of_the_rounds() -> None:
     found = Results()
-    for turn in range(3):
-        for scenario in {scenario for scenario, _ in rows}:
-            values = {name: v[turn] for (s, name), v in rows.items() if s == scenario}
-            found.add(scenario, values)
-    return found
+    for cpu in (30, 10, 20):
+        found.add(BARE, {"cpu_us": cpu})
+    assert found.middle(BARE, "cpu_us") == 20
+    assert math.isnan(found.middle(LIBCURL, "cpu_us"))
+    assert math.isnan(found.middle(BARE, "rss_mb"))
 
 
-def named(found: Results, words: str) -> Verdict:
-    (verdict,) = [v for v in verdicts(found) if words in v.what]
-    return verdict
-
-
-def test_each_ratio_has_its_own_rows() -> None:
-    found = with_rounds(
-        {
-            (results.LIBCURL, "cpu_us"): [60, 70, 500],
-            (results.BARE, "cpu_us"): [20, 20, 100],
-            (results.BARE_LIBCURL, "cpu_us"): [15, 14, 100],
-            (results.LIBCURL, "per_second"): [9_000, 8_000, 1],
-            (results.REQUESTS, "per_second"): [1_000, 1_000, 1],
-            (results.LIBCURL_ONE, "p50_ms"): [1.5, 1.25, 9],
-            (results.BARE_ONE, "p50_ms"): [0.25, 0.25, 8],
-        }
-    )
-    assert named(found, "bare pycurl loop, 4 x 100").values == [3.0, 3.5, 5.0]
-    assert named(found, "bare pycurl loop, 4 x 100").word == "PASS"
-    assert named(found, "bare libcurl engine").values == [4.0, 5.0, 5.0]
-    assert named(found, "bare libcurl engine").word == "MISS"
-    assert named(found, "messages/s").values == [9, 8, 1]
-    assert named(found, "messages/s").word == "PASS"
-    assert named(found, "window 1").values == [1.25, 1.0, 1.0]
-    assert named(found, "window 1").word == "PASS"
+@pytest.mark.parametrize(("requests", "expected"), [(10, 10 / 1), (5, 10 / 2), (0, 0)])
+def test_counts_that_agree(requests: int, expected: float) -> None:
+    assert faults(GOOD, requests, expected) == []
 
 
 @pytest.mark.parametrize(
-    ("figure", "words", "value", "word"),
+    ("found", "requests", "words"),
     [
-        ("idle_kib", "idle session", 60, "PASS"),
-        ("idle_kib", "idle session", 60.1, "MISS"),
-        ("flood_mb", "in flight", 150, "PASS"),
-        ("flood_mb", "in flight", 151, "MISS"),
+        ({}, 4, ["10 submit_sm sent, 4 requests seen by the upstream, not 5"]),
+        ({}, 6, ["10 submit_sm sent, 6 requests seen by the upstream, not 5"]),
+        ({"lost": 1, "cut": 2}, 5, ["1 lost", "2 cut"]),
+        ({"unexpected": 3}, 5, ["3 unexpected"]),
+        ({"status": {"0x00": 9, "0x08": 1}}, 5, ["command_status {'0x00': 9, '0x08': 1}"]),
+        ({"status": {}}, 5, ["command_status {}"]),
     ],
 )
-def test_single_figures(figure: str, words: str, value: float, word: str) -> None:
-    assert named(Results(figures={figure: value}), words).word == word
-
-
-def test_what_was_not_measured_is_not_passed() -> None:
-    for verdict in verdicts(Results()):
-        assert verdict.word == "not measured"
-        assert math.isnan(verdict.value)
-
-
-def test_more_is_better_where_it_says_so() -> None:
-    assert Verdict("", "x", 8, [7.9], at_least=True).word == "MISS"
-    assert Verdict("", "x", 8, [8.0], at_least=True).word == "PASS"
+def test_counts_that_do_not_agree(found: dict[str, Any], requests: int, words: list[str]) -> None:
+    assert faults(GOOD | found, requests, 5) == words

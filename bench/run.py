@@ -1,0 +1,121 @@
+"""One run over one upstream: rows are measured, checked and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench import children
+from bench.gateways import Gateway, Gateways
+from bench.results import Report, Results, faults
+from bench.scenarios import Scenario
+
+Row = tuple[Scenario, Gateway | None]  # a bare engine needs no gateway
+
+
+class Run:
+    """What the parts of the bench share. `seconds` is the measured time of a row."""
+
+    def __init__(
+        self, folder: Path, upstream: children.Upstream, seconds: float, rounds: int
+    ) -> None:
+        self.results = Results()
+        self.folder = folder
+        self.upstream = upstream
+        self.gateways = Gateways(folder, upstream)
+        self._seconds = seconds
+        self._warmup = max(0.3, seconds / 4)
+        self._rounds = rounds
+        self._stuck: set[Scenario] = set()  # rows that lost messages: each costs a long wait
+
+    def in_turn(self, rows: Sequence[Row], *, alternate: bool = False) -> None:
+        """Measure all rows, round after round; with `alternate`, every second one backwards."""
+        for turn in range(1, self._rounds + 1):
+            say(f"round {turn} of {self._rounds}")
+            for scenario, gateway in reversed(rows) if alternate and turn % 2 == 0 else rows:
+                self.measure(scenario, gateway)
+
+    def measure(self, scenario: Scenario, gateway: Gateway | None) -> None:
+        """Add one row to the results; what goes wrong is a problem."""
+        if scenario in self._stuck:
+            return
+        try:
+            if scenario.binds:
+                assert gateway is not None, "started before"
+                found = self.loaded(scenario, gateway, self._warmup, self._seconds)
+            else:
+                found = self._bare(scenario)
+        except children.Failed as error:
+            self.problem(scenario.name, str(error))
+            return
+        self.results.add(scenario, found)
+        say(
+            f"  {scenario.name:66} {found['per_second']:9,.0f}/s  p50 {found['p50_ms']:8.2f} ms  "
+            f"p99 {found['p99_ms']:8.2f} ms  {found['cpu_us']:7.1f} us"
+        )
+
+    def loaded(self, scenario: Scenario, gateway: Gateway, warmup: float, seconds: float) -> Report:
+        """Give a load's report after comparing its counts with the upstream's."""
+        before = self.upstream.ask("count")
+        found = gateway.load(scenario.binds, scenario.window, warmup, seconds, scenario.parts)
+        after = self.upstream.ask("count")
+        answered = after["answered"] - before["answered"]
+        if answered:
+            found["upstream_cpu_us"] = (after["cpu"] - before["cpu"]) / answered * 1e6
+        if found["lost"]:
+            self._stuck.add(scenario)
+        for fault in faults(found, answered, found["sent"] / scenario.parts):
+            self.problem(scenario.name, fault)
+        return found
+
+    def fill(self, scenario: Scenario, gateway: Gateway) -> None:
+        """Leave `scenario.pending` first parts at the gateway. Raises Failed if it has not all."""
+        before = self.upstream.ask("count")["answered"]
+        found = gateway.fill(scenario.pending)
+        wrong = faults(found, self.upstream.ask("count")["answered"] - before, 0)
+        if found["answered"] != scenario.pending:
+            wrong.append(f"{found['answered']} of {scenario.pending} answered")
+        if wrong:
+            raise children.Failed(f"{scenario.name}: first parts: {', '.join(wrong)}")
+        say(f"{scenario.pending:,} first parts answered in {found['seconds']:.1f} s")
+
+    def _bare(self, scenario: Scenario) -> Report:
+        before = self.upstream.ask("count")["answered"]
+        found = children.finished(
+            "bench.bare",
+            self.folder / "bare.log",
+            self._warmup + self._seconds + 45,
+            *("--engine", scenario.engine, "--in-flight", scenario.window),
+            *("--base-url", self.upstream.base_url, "--ca-file", self.upstream.ca_file),
+            *("--warmup", self._warmup, "--seconds", self._seconds),
+        )
+        answered = self.upstream.ask("count")["answered"] - before
+        if found["failed"]:
+            self.problem(scenario.name, f"{found['failed']} requests failed")
+        if answered != found["posted"]:
+            self.problem(
+                scenario.name, f"{found['posted']} posted, {answered} seen by the upstream"
+            )
+        return found
+
+    def problem(self, where: str, what: str) -> None:
+        """Keep a problem, once."""
+        problem = f"{where}: {what}"
+        if problem not in self.results.problems:
+            self.results.problems.append(problem)
+        say(f"  PROBLEM {where}: {what}")
+
+    @contextlib.contextmanager
+    def failure_is_a_problem(self, where: str) -> Iterator[None]:
+        """Let the rest of the run go on."""
+        try:
+            yield
+        except children.Failed as error:
+            self.problem(where, str(error))
+
+
+def say(text: str) -> None:
+    """Tell how far the run is; the result alone goes to standard output."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,71 @@
+"""Everything that is measured, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One thing measured. `binds` 0 is a bare engine with `window` POSTs in flight."""
+
+    engine: str
+    binds: int
+    window: int
+    messages: bool = True  # a log line per message
+    parts: int = 1  # that each message consists of
+    pending: int = 0  # messages of which the gateway already holds the first part
+    tree: str = ""  # whose gateway it is, when not the installed one
+
+    @property
+    def name(self) -> str:
+        if not self.binds:
+            return f"bare {self.engine}, {self.window} in flight"
+        name = f"gateway {self.engine}, {self.binds} x {self.window}"
+        if not self.messages:
+            name += ", log.messages off"
+        if self.parts > 1:
+            name += f", {self.parts} parts a message"
+        if self.pending:
+            name += f", {self.pending:,} sets pending"
+        return f"{name}, {self.tree}" if self.tree else name
+
+
+BARE = Scenario("pycurl", 0, 400)
+BARE_LIBCURL = Scenario("libcurl", 0, 400)
+BARE_REQUESTS = Scenario("requests", 0, 400)
+BARE_ONE = Scenario("pycurl", 0, 1)
+BARE_LIBCURL_ONE = Scenario("libcurl", 0, 1)
+LIBCURL = Scenario("libcurl", 4, 100)
+LIBCURL_QUIET = Scenario("libcurl", 4, 100, messages=False)
+REQUESTS = Scenario("requests", 4, 100)
+LIBCURL_ONE = Scenario("libcurl", 1, 1)
+
+# Compared with each other, so measured in turn, round after round.
+COMPARED = (
+    BARE,
+    LIBCURL,
+    BARE_LIBCURL,
+    LIBCURL_QUIET,
+    REQUESTS,
+    BARE_REQUESTS,
+    BARE_ONE,
+    LIBCURL_ONE,
+    BARE_LIBCURL_ONE,
+)
+MATRIX = tuple(
+    Scenario(engine, binds, window)
+    for engine in ("libcurl", "requests")
+    for binds in (1, 4, 100)
+    for window in (1, 10, 100)
+)
+
+# A git revision and the work tree; both are run from their folders.
+THIS_TREE = Scenario("libcurl", 4, 100, tree="this tree")
+REVISION = Scenario("libcurl", 4, 100, tree="the revision")
+AGAINST = (THIS_TREE, REVISION)
+
+PARTS = Scenario("libcurl", 4, 100, parts=2)
+FEW_PENDING = Scenario("libcurl", 4, 100, parts=2, pending=100)
+MANY_PENDING = Scenario("libcurl", 4, 100, parts=2, pending=100_000)
+PENDING = (FEW_PENDING, MANY_PENDING)

@@ -1,0 +1,96 @@
+"""What a bind of the load generator submits: PDUs that are encoded once and then only patched."""
+
+from __future__ import annotations
+
+import struct
+from typing import Protocol
+
+SUBMIT_SM = 0x00000004
+UDHI = 0x40  # esm_class: short_message begins with a user data header
+HEADER = struct.Struct(">IIII")
+
+TEXT = b"Your code is 123456. It is valid for ten minutes."
+TOTAL = 2  # parts of every long message
+# 153 characters fill a part beside a header of six octets; the last part is shorter.
+TEXTS = ((TEXT * 4)[:153], (TEXT * 2)[:98])
+MESSAGES = 100_000_000  # as many numbers as the eight digits of a destination have
+
+
+class Submits(Protocol):
+    """Gives the next submit_sm of one bind, for ever."""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a message lacks its last part."""
+
+    def encode(self, sequence_numbers: range) -> bytes: ...
+
+
+def body(destination: bytes, short_message: bytes, esm_class: int = 0) -> bytes:
+    """One submit_sm as a bank sends it: alphanumeric sender, international number, GSM text."""
+    source = bytes((5, 0)) + b"Bench\0"
+    # esm_class, protocol_id, priority_flag; no times; registered_delivery,
+    # replace_if_present_flag, data_coding, sm_default_msg_id
+    head = b"\0" + source + bytes((1, 1)) + destination + b"\0" + bytes((esm_class, 0, 0))
+    return head + b"\0\0" + bytes(4) + bytes((len(short_message),)) + short_message
+
+
+class Whole:
+    """Messages of one part, all alike."""
+
+    unfinished = False
+
+    def __init__(self) -> None:
+        self._tail = body(b"37255555555", TEXT)
+        self._head = HEADER.pack(16 + len(self._tail), SUBMIT_SM, 0, 0)[:12]
+
+    def encode(self, sequence_numbers: range) -> bytes:
+        head, tail = self._head, self._tail
+        return b"".join([head + number.to_bytes(4, "big") + tail for number in sequence_numbers])
+
+
+class Parts:
+    """Messages of two parts, joined by the concatenation header `05 00 03 ref total seq`.
+
+    Each message has a number: `first`, then `step` further each time. Its last eight digits
+    are those of the destination, its last octet the reference, so no two of 100,000,000
+    messages belong together, whatever is still in flight. `incomplete` leaves out every
+    last part.
+    """
+
+    def __init__(self, first: int, step: int, *, incomplete: bool = False) -> None:
+        self.next = first
+        self._step = step
+        self._part = 1
+        self._parts = 1 if incomplete else TOTAL
+        self._templates = [_template(part) for part in range(1, TOTAL + 1)]
+
+    @property
+    def unfinished(self) -> bool:
+        return self._part != 1
+
+    def encode(self, sequence_numbers: range) -> bytes:
+        out = []
+        for number in sequence_numbers:
+            message = self.next
+            out.append(
+                self._templates[self._part - 1]
+                % (number.to_bytes(4, "big"), b"%08d" % (message % MESSAGES), message & 0xFF)
+            )
+            if self._part == self._parts:
+                self._part = 1
+                self.next = message + self._step
+            else:
+                self._part += 1
+        return b"".join(out)
+
+
+def _template(part: int) -> bytes:
+    """Give a PDU with places for sequence_number, digits of the destination and reference."""
+    header = bytes((5, 0, 3, 0, TOTAL, part))
+    whole = body(b"372" + bytes(8), header + TEXTS[part - 1], UDHI)
+    digits, reference = whole.index(b"372") + 3, whole.index(header) + 3
+    pieces = whole[:digits], whole[digits + 8 : reference], whole[reference + 1 :]
+    head = HEADER.pack(16 + len(whole), SUBMIT_SM, 0, 0)[:12]
+    before, between, after = (piece.replace(b"%", b"%%") for piece in pieces)
+    return head.replace(b"%", b"%%") + b"%b" + before + b"%b" + between + b"%c" + after

@@ -1,0 +1,142 @@
+"""The figures to reach."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.results import Results
+from bench.scenarios import (
+    BARE,
+    BARE_LIBCURL,
+    BARE_ONE,
+    FEW_PENDING,
+    LIBCURL,
+    LIBCURL_ONE,
+    MANY_PENDING,
+    PARTS,
+    REQUESTS,
+    REVISION,
+    THIS_TREE,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A figure, its bound, and the values of the rounds."""
+
+    what: str
+    unit: str
+    limit: float | None  # None: told, not judged
+    values: Sequence[float]
+    at_least: bool = False
+
+    @property
+    def value(self) -> float:
+        return median(self.values) if self.values else math.nan
+
+    @property
+    def word(self) -> str:
+        if not self.values:
+            return "not measured"
+        if self.limit is None:
+            return "told"
+        reached = self.value >= self.limit if self.at_least else self.value <= self.limit
+        return "PASS" if reached else "MISS"
+
+
+def _ratio(a: float, b: float) -> float:
+    return a / b
+
+
+def _difference(a: float, b: float) -> float:
+    return a - b
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """Judge every figure to reach; each ratio is taken within a round, then the median."""
+    paired, figures = results.paired, results.figures
+
+    def figure(name: str) -> list[float]:
+        return [figures[name]] if name in figures else []
+
+    return [
+        Verdict(
+            "CPU per relayed message / CPU per POST of a bare pycurl loop, 4 x 100",
+            "x",
+            3.5,
+            paired((LIBCURL, "cpu_us"), (BARE, "cpu_us"), _ratio),
+        ),
+        Verdict(
+            "CPU per relayed message / CPU per POST of the bare libcurl engine, 4 x 100",
+            "x",
+            3.5,
+            paired((LIBCURL, "cpu_us"), (BARE_LIBCURL, "cpu_us"), _ratio),
+        ),
+        Verdict(
+            "messages/s with libcurl / messages/s with requests, 4 x 100",
+            "x",
+            8,
+            paired((LIBCURL, "per_second"), (REQUESTS, "per_second"), _ratio),
+            at_least=True,
+        ),
+        Verdict("memory of a bound idle session, 1,000 bound", "KiB", 60, figure("idle_kib")),
+        Verdict("peak RSS with 10,000 messages in flight", "MB", 150, figure("flood_mb")),
+        Verdict(
+            "window 1: p50 through the gateway - p50 of a direct POST (bare pycurl loop)",
+            "ms",
+            1,
+            paired((LIBCURL_ONE, "p50_ms"), (BARE_ONE, "p50_ms"), _difference),
+        ),
+        *_of_revisions(results),
+        *_of_parts(results),
+    ]
+
+
+def _of_revisions(results: Results) -> list[Verdict]:
+    """Judge the comparison with a revision, which needs one: nothing without."""
+    if not results.against:
+        return []
+    paired = results.paired
+    return [
+        Verdict(
+            f"CPU per relayed message, this tree / {results.against}, 4 x 100",
+            "x",
+            1.1,
+            paired((THIS_TREE, "cpu_us"), (REVISION, "cpu_us"), _ratio),
+        ),
+        Verdict(
+            f"messages/s, this tree / {results.against}, 4 x 100",
+            "x",
+            None,
+            paired((THIS_TREE, "per_second"), (REVISION, "per_second"), _ratio),
+        ),
+    ]
+
+
+def _of_parts(results: Results) -> list[Verdict]:
+    paired = results.paired
+    parts = [float(report["per_second"]) for report in results.reports.get(PARTS, [])]
+    return [
+        Verdict("parts/s of two-part messages, 4 x 100", "/s", 4_000, parts, at_least=True),
+        Verdict(
+            "CPU per part with 100,000 sets pending / with 100",
+            "x",
+            1.15,
+            paired((MANY_PENDING, "cpu_us"), (FEW_PENDING, "cpu_us"), _ratio),
+        ),
+        Verdict(
+            "parts/s with 100 sets pending / with 100,000",
+            "x",
+            1.15,
+            paired((FEW_PENDING, "per_second"), (MANY_PENDING, "per_second"), _ratio),
+        ),
+        Verdict(
+            "RSS with 100,000 sets pending - with 100",
+            "MB",
+            None,
+            paired((MANY_PENDING, "rss_mb"), (FEW_PENDING, "rss_mb"), _difference),
+        ),
+    ]

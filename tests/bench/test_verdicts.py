@@ -1,0 +1,129 @@
+"""Ratios are taken within a round, then the median is judged."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bench import scenarios
+from bench.results import Results
+from bench.scenarios import FEW_PENDING, MANY_PENDING, PARTS, REVISION, THIS_TREE, Scenario
+from bench.verdicts import Verdict, verdicts
+
+
+def with_rounds(rows: dict[tuple[Scenario, str], list[float]]) -> Results:
+    found = Results()
+    for turn in range(3):
+        for scenario in {scenario for scenario, _ in rows}:
+            values = {name: v[turn] for (s, name), v in rows.items() if s == scenario}
+            found.add(scenario, values)
+    return found
+
+
+def named(found: Results, words: str) -> Verdict:
+    (verdict,) = [v for v in verdicts(found) if words in v.what]
+    return verdict
+
+
+def test_each_ratio_has_its_own_rows() -> None:
+    found = with_rounds(
+        {
+            (scenarios.LIBCURL, "cpu_us"): [60, 70, 500],
+            (scenarios.BARE, "cpu_us"): [20, 20, 100],
+            (scenarios.BARE_LIBCURL, "cpu_us"): [15, 14, 100],
+            (scenarios.LIBCURL, "per_second"): [9_000, 8_000, 1],
+            (scenarios.REQUESTS, "per_second"): [1_000, 1_000, 1],
+            (scenarios.LIBCURL_ONE, "p50_ms"): [1.5, 1.25, 9],
+            (scenarios.BARE_ONE, "p50_ms"): [0.25, 0.25, 8],
+        }
+    )
+    assert named(found, "bare pycurl loop, 4 x 100").values == [3.0, 3.5, 5.0]
+    assert named(found, "bare pycurl loop, 4 x 100").word == "PASS"
+    assert named(found, "bare libcurl engine").values == [4.0, 5.0, 5.0]
+    assert named(found, "bare libcurl engine").word == "MISS"
+    assert named(found, "messages/s").values == [9, 8, 1]
+    assert named(found, "messages/s").word == "PASS"
+    assert named(found, "window 1").values == [1.25, 1.0, 1.0]
+    assert named(found, "window 1").word == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("figure", "words", "value", "word"),
+    [
+        ("idle_kib", "idle session", 60, "PASS"),
+        ("idle_kib", "idle session", 60.1, "MISS"),
+        ("flood_mb", "in flight", 150, "PASS"),
+        ("flood_mb", "in flight", 151, "MISS"),
+    ],
+)
+def test_single_figures(figure: str, words: str, value: float, word: str) -> None:
+    assert named(Results(figures={figure: value}), words).word == word
+
+
+def test_what_was_not_measured_is_not_passed() -> None:
+    for verdict in verdicts(Results()):
+        assert verdict.word == "not measured"
+        assert math.isnan(verdict.value)
+
+
+def test_more_is_better_where_it_says_so() -> None:
+    assert Verdict("", "x", 8, [7.9], at_least=True).word == "MISS"
+    assert Verdict("", "x", 8, [8.0], at_least=True).word == "PASS"
+
+
+def test_a_revision_is_compared_within_a_round() -> None:
+    found = with_rounds(
+        {
+            (THIS_TREE, "cpu_us"): [110, 100, 240],
+            (REVISION, "cpu_us"): [100, 100, 200],
+            (THIS_TREE, "per_second"): [9_000, 8_000, 8_000],
+            (REVISION, "per_second"): [10_000, 8_000, 10_000],
+        }
+    )
+    assert not [v for v in verdicts(found) if "this tree" in v.what], "no revision was given"
+    found.against = "1234567"
+    cpu = named(found, "CPU per relayed message, this tree / 1234567")
+    assert cpu.values == [1.1, 1.0, 1.2]
+    assert (cpu.value, cpu.word) == (1.1, "PASS")
+    speed = named(found, "messages/s, this tree / 1234567")
+    assert speed.values == [0.9, 1.0, 0.8]
+    assert speed.word == "told"
+
+
+@pytest.mark.parametrize(
+    ("per_second", "word"),
+    [([4_000, 3_000, 5_000], "PASS"), ([3_999, 3_000, 5_000], "MISS")],
+)
+def test_parts_a_second(per_second: list[float], word: str) -> None:
+    found = with_rounds({(PARTS, "per_second"): per_second})
+    assert named(found, "parts/s of two-part messages").word == word
+
+
+def test_pending_sets_are_compared_within_a_round() -> None:
+    found = with_rounds(
+        {
+            (MANY_PENDING, "cpu_us"): [230, 220, 250],
+            (FEW_PENDING, "cpu_us"): [200, 200, 200],
+            (MANY_PENDING, "per_second"): [4_000, 2_500, 5_000],
+            (FEW_PENDING, "per_second"): [5_000, 5_000, 5_000],
+            (MANY_PENDING, "rss_mb"): [110, 112, 115],
+            (FEW_PENDING, "rss_mb"): [100, 100, 100],
+        }
+    )
+    cpu = named(found, "CPU per part with 100,000 sets pending / with 100")
+    assert cpu.values == [1.15, 1.1, 1.25]
+    assert cpu.word == "PASS"
+    speed = named(found, "parts/s with 100 sets pending / with 100,000")
+    assert speed.values == [1.25, 2.0, 1.0]
+    assert speed.word == "MISS"
+    memory = named(found, "RSS with 100,000 sets pending - with 100")
+    assert (memory.value, memory.unit, memory.word) == (12, "MB", "told")
+
+
+def test_the_figures_stand_for_what_they_name() -> None:
+    assert (FEW_PENDING.pending, MANY_PENDING.pending) == (100, 100_000)
+    assert {s.parts for s in (PARTS, FEW_PENDING, MANY_PENDING)} == {2}
+    assert {(s.binds, s.window, s.messages, s.parts) for s in (THIS_TREE, REVISION)} == {
+        (4, 100, True, 1)
+    }
