@@ -18,11 +18,15 @@ COPY gateway gateway
 RUN /build/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /build/wheels . \
  && /build/tools/bin/pip --python /opt/gateway/bin/python install --no-deps --no-index \
       /build/wheels/*.whl \
- && /opt/gateway/bin/smpp-gateway --version
+ && /opt/gateway/bin/smpp-gateway --version && mkdir /build/data
 
 FROM python:${PYTHON}-slim
 COPY --from=build /opt/gateway /opt/gateway
-# Nothing is written at run time, so the root file system may be read-only.
+# The store's place; give it a volume, or unfinished messages end with the container. Nothing
+# else is written at run time, so the root file system may be read-only.
+COPY --from=build --chown=10001:10001 /build/data /data
+VOLUME /data
+ENV SMPPGW_STORE__URL=sqlite:////data/gateway.db
 ENV PATH=/opt/gateway/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001

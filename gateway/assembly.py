@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import time
+from typing import Any, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
 from gateway import __version__
 from gateway.bridge.accounts import Account, Accounts
+from gateway.bridge.inquiries import Inquiries
+from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.passwords import HASHER, PasswordCheck
-from gateway.config import AccountSettings, OmnichannelSettings, Settings, SmppSettings
-from gateway.omnichannel.client import Credentials
+from gateway.bridge.reassembly import Reassembly
+from gateway.bridge.relay import Relay
+from gateway.bridge.replacing import Replacing
+from gateway.bridge.sent_ids import SentIds
+from gateway.bridge.submissions import Submissions
+from gateway.bridge.upkeep import Upkeep
+from gateway.config import (
+    AccountSettings,
+    OmnichannelSettings,
+    Settings,
+    SmppSettings,
+    StoreSettings,
+)
+from gateway.metrics import Metrics
+from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.transport import Transport, TransportSettings
 from gateway.smpp.constants import CommandStatus
 from gateway.smpp.session import SessionLimits
 from gateway.smpp.timers import TimerLimits
+from gateway.store.sql import SqlStore
+from gateway.store.worker import StoreThread
 
 
 def make_transport(
@@ -65,14 +84,89 @@ def session_limits(settings: SmppSettings) -> SessionLimits:
     )
 
 
+def make_store(reactor: Any, settings: StoreSettings, metrics: Metrics) -> StoreThread:
+    """The store's thread, not opened yet."""
+
+    def observe(seconds: float, failed: list[str]) -> None:
+        metrics.store_operation("batch").observe(seconds)
+        for operation in failed:
+            metrics.store_errors(operation).inc()
+
+    return StoreThread(
+        reactor, lambda: SqlStore(settings.url, max_parts=settings.max_parts), observe
+    )
+
+
+class Bridge(NamedTuple):
+    """The use cases, tied to each other."""
+
+    relay: Relay
+    submissions: Submissions
+    inquiries: Inquiries
+    upkeep: Upkeep
+
+
+def make_bridge(
+    reactor: Any,
+    settings: Settings,
+    api: OmnichannelClient,
+    accounts: Accounts,
+    store: StoreThread,
+    metrics: Metrics,
+    log: FilteringBoundLogger,
+) -> Bridge:
+    """Everything between the sessions and the API."""
+    tell = settings.log.messages
+    ids = MessageIds(store, time.time, log)
+    reassembly = Reassembly(store, accounts.get, api, reactor, time.time, metrics, log)
+    relay = Relay(
+        api,
+        reactor,
+        metrics,
+        log,
+        reassembly,
+        ids,
+        Replacing(api, time.time, log),
+        log_messages=tell,
+        udh_includes_length=settings.omnichannel.udh_includes_length,
+    )
+    return Bridge(
+        relay,
+        Submissions(relay, ids, os.urandom, metrics, log, log_messages=tell),
+        Inquiries(api, ids, reactor, time.time, metrics, log, log_messages=tell),
+        Upkeep(
+            store,
+            reassembly.expire,
+            accounts.remembering(),
+            reactor,
+            time.time,
+            log,
+            short_ids_held=settings.store.short_ids_held,
+            receipts_held=settings.store.receipts_held,
+        ),
+    )
+
+
 def make_accounts(settings: Settings, passwords: PasswordCheck, shared: Credentials) -> Accounts:
-    """The accounts, with a hash for each password that was configured in plain."""
+    """The accounts, with a hash for each password that was configured in plain.
+
+    Each remembers its own messages, unless it is the only one.
+    """
+    several = len(settings.accounts) > 1
 
     def password_hash(account: AccountSettings) -> str:
         return account.password_hash or HASHER.hash(account.password.get_secret_value())
 
     return Accounts(
-        [Account(account, password_hash(account), shared) for account in settings.accounts],
+        [
+            Account(
+                account,
+                password_hash(account),
+                shared,
+                SentIds(settings.store.own_messages) if several else None,
+            )
+            for account in settings.accounts
+        ],
         passwords,
         CommandStatus[settings.smpp.wrong_credentials],
     )

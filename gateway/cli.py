@@ -113,12 +113,12 @@ def check_config(path: Path, environment: bool) -> None:
     Example:
       smpp-gateway check-config -c gateway.toml --no-environment
     """
-    from gateway import config_checks
+    from gateway import config_checks, config_environment
 
     settings = _settings(path)
     notes = config_checks.warnings(settings)
     if environment:
-        problems, more = config_checks.environment(settings)
+        problems, more = config_environment.environment(settings)
         notes += more
         if problems:
             _refuse_configuration([f"{path}: {problem}" for problem in problems])
@@ -127,6 +127,7 @@ def check_config(path: Path, environment: bool) -> None:
     click.echo(f"{path} can be used.")
     click.echo(f"  SMPP      {settings.smpp.listen or 'off'}")
     click.echo(f"  admin     {settings.admin.listen or 'off'}")
+    click.echo(f"  store     {settings.store.url}")
     click.echo(f"  API       {settings.omnichannel.base_url} ({settings.omnichannel.engine})")
     click.echo(f"  accounts  {names}")
 

@@ -7,93 +7,27 @@ Times are seconds and sizes octets unless the name says otherwise.
 
 from __future__ import annotations
 
-import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    field_validator,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from gateway.config_values import (
+    LOOPBACK_HOSTS,
+    Alphabet,
+    BindTypes,
+    Database,
+    DefaultMessages,
+    Digits,
+    Endpoint,
+    Networks,
+    OwnName,
+    Priorities,
+    Proxy,
+    Seconds,
+    SecondsOrOff,
 )
-
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-
-Alphabet = Literal["gsm7", "ascii", "latin-1", "cp1252", "utf-8"]
-BindType = Literal["transmitter", "receiver", "transceiver"]
-Network = IPv4Network | IPv6Network
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-SecondsOrOff = Annotated[float, Field(ge=0, le=86_400)]
-
-
-def _endpoint(value: str) -> str:
-    """Accept "", "host:port" and "[v6]:port"; port 0 picks a free one."""
-    if value and not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):\d{1,5}", value):
-        raise ValueError('write "address:port", for example "127.0.0.1:2775", or "" for none')
-    if value and int(value.rpartition(":")[2]) > 65_535:
-        raise ValueError("a port is at most 65535")
-    return value
-
-
-def _own_name(value: str) -> str:
-    """Accept what a bind response carries: up to 15 printable ASCII characters."""
-    if not re.fullmatch(r"[!-~]{0,15}", value):
-        raise ValueError("write up to 15 letters, digits and signs of ASCII, without spaces")
-    return value
-
-
-def _proxy(value: str) -> str:
-    """Accept "" and "http://[user:password@]host:port"; the message never repeats the value."""
-    if value:
-        parts = urlsplit(value)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or not parts.port:
-            raise ValueError('write "http://host:port", or "" for none')
-        if parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError("a proxy has a host and a port, but no path")
-    return value
-
-
-def _digits(value: str) -> str:
-    if value and not re.fullmatch(r"[0-9]+", value):
-        raise ValueError('write digits only, for example "372"')
-    return value
-
-
-def _listed(value: object) -> object:
-    """Let an environment variable give a list as comma-separated words."""
-    if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    return value
-
-
-def _four(value: object) -> object:
-    """Like `_listed`, but an empty word is one of the four."""
-    words = [word.strip() for word in value.split(",")] if isinstance(value, str) else value
-    if isinstance(words, list | tuple) and len(words) != 4:
-        raise ValueError("give four words, for priority_flag 0, 1, 2 and 3")
-    return words
-
-
-def _network(value: object) -> object:
-    if isinstance(value, Network):
-        return value
-    try:
-        return ip_network(str(value), strict=False)
-    except ValueError as error:
-        raise ValueError('write an address or a network, such as "192.0.2.0/24"') from error
-
-
-Endpoint = Annotated[str, AfterValidator(_endpoint)]
-Networks = Annotated[
-    tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_listed)
-]
-Priority = Literal["", "low", "regular", "high"]
+from gateway.smpp.message_id import Form
 
 
 class Section(BaseModel):
@@ -112,7 +46,7 @@ class SmppSettings(Section):
     """`[smpp]`: the listener that ESMEs bind to, and what holds for every session."""
 
     listen: Endpoint = "0.0.0.0:2775"
-    system_id: Annotated[str, AfterValidator(_own_name)] = "gateway"
+    system_id: OwnName = "gateway"
     max_pdu: Annotated[int, Field(ge=512, le=1_048_576)] = 70_000
     max_pdu_before_bind: Annotated[int, Field(ge=128, le=70_000)] = 512
     session_init_timeout: Seconds = 10
@@ -136,12 +70,13 @@ class OmnichannelSettings(Section):
     engine: Literal["libcurl", "requests"] = "libcurl"
     http2: bool = True
     ca_file: str = ""
-    proxy: Annotated[str, AfterValidator(_proxy), Field(repr=False)] = ""  # may hold a password
+    proxy: Proxy = ""
     max_connections: Annotated[int, Field(ge=1, le=10_000)] = 256
     connect_timeout: Seconds = 5
     max_connection_age: Seconds = 50
     max_connection_requests: Annotated[int, Field(ge=0, le=1_000_000_000)] = 900
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    udh_includes_length: bool = True
     # "400", "105", "[sender]", "400 [sender]", "429": see docs/status-table.md
     status_overrides: dict[str, str] = Field(default_factory=dict)
 
@@ -172,6 +107,16 @@ class SandboxSettings(Section):
     listen: Endpoint = ""
     rate_limit: Annotated[int, Field(ge=0)] = 150
     latency: Annotated[float, Field(ge=0, le=60)] = 0
+
+
+class StoreSettings(Section):
+    """`[store]`: what must survive a restart; only unfinished work."""
+
+    url: Database = "sqlite:///gateway.db"
+    max_parts: Annotated[int, Field(ge=1, le=100_000_000)] = 500_000
+    short_ids_held: Annotated[int, Field(ge=60, le=31_536_000)] = 604_800
+    receipts_held: Annotated[int, Field(ge=60, le=31_536_000)] = 259_200
+    own_messages: Annotated[int, Field(ge=1_000, le=100_000_000)] = 100_000
 
 
 class LogSettings(Section):
@@ -205,7 +150,7 @@ class AccountSettings(Section):
     password_hash: Annotated[str, Field(repr=False)] = ""
     enabled: bool = True
     allow: Networks = ()
-    bind_types: Annotated[tuple[BindType, ...], BeforeValidator(_listed)] = (
+    bind_types: BindTypes = (
         "transmitter",
         "receiver",
         "transceiver",
@@ -227,13 +172,25 @@ class AccountSettings(Section):
     undecodable: Literal["replace", "refuse"] = "replace"
     ucs2_little_endian: bool = False
     strip_nul: bool = False
+    packed: bool = False
     text_twice: Literal["refuse", "short_message", "message_payload"] = "refuse"
+    default_messages: DefaultMessages = Field(default_factory=dict)
+
+    malformed_udh: Literal["accept", "refuse"] = "accept"
+    long_messages: Literal["reassemble", "passthrough"] = "reassemble"
+    reassembly_timeout: Seconds = 300
+    relay_incomplete: bool = False
+
+    message_id_format: Form = "uuid"
+    receipt_id_format: Literal["", "uuid", "hex", "decimal"] = ""
+    multi_all_failed: Literal["status", "list"] = "status"
+    replace_if_present: Literal["best_effort", "refuse"] = "best_effort"
 
     default_sender: str = ""
-    country_prefix: Annotated[str, Field(max_length=4), AfterValidator(_digits)] = ""
-    trunk_prefix: Annotated[str, Field(max_length=2), AfterValidator(_digits)] = "0"
+    country_prefix: Annotated[Digits, Field(max_length=4)] = ""
+    trunk_prefix: Annotated[Digits, Field(max_length=2)] = "0"
     autoconvert: Literal["off", "on", "full"] = "off"
-    priorities: Annotated[tuple[Priority, ...], BeforeValidator(_four)] = (
+    priorities: Priorities = (
         "",
         "regular",
         "high",
@@ -271,6 +228,7 @@ class Settings(Section):
     omnichannel: OmnichannelSettings = OmnichannelSettings()
     admin: AdminSettings = AdminSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    store: StoreSettings = StoreSettings()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     drain: DrainSettings = DrainSettings()

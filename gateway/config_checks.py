@@ -1,15 +1,10 @@
-"""What no single key can tell: keys that must agree, and the machine they must fit.
+"""What no single key can tell: keys that must agree.
 
-`faults` are errors for `serve` and `check-config` alike, `warnings` are said and
-passed over, `environment` asks the machine and belongs to `check-config`.
+`faults` are errors for `serve` and `check-config` alike, `warnings` are said and passed over.
 """
 
 from __future__ import annotations
 
-import errno
-import socket
-import ssl
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,8 +12,9 @@ from urllib.parse import urlsplit
 import argon2
 from argon2.exceptions import InvalidHashError
 
-from gateway.config import LOOPBACK_HOSTS, AccountSettings, Settings
+from gateway.config import AccountSettings, Settings
 from gateway.config_problems import Loc, suggestion
+from gateway.config_values import LOOPBACK_HOSTS
 from gateway.omnichannel.outcome import read_overrides
 from gateway.smpp.constants import CommandStatus
 
@@ -154,6 +150,10 @@ WARNINGS: Final[list[tuple[Callable[[Settings], bool], str]]] = [
         lambda s: bool(s.sandbox.listen) and _api(s)[0] not in LOOPBACK_HOSTS,
         "sandbox.listen: the sandbox runs, but omnichannel.base_url points elsewhere",
     ),
+    (
+        lambda s: s.store.url == "sqlite://",
+        "store.url: is memory only, so the parts of unfinished messages are lost at a stop",
+    ),
 ]
 ACCOUNT_WARNINGS: Final[list[tuple[Callable[[AccountSettings], bool], str]]] = [
     (
@@ -164,60 +164,12 @@ ACCOUNT_WARNINGS: Final[list[tuple[Callable[[AccountSettings], bool], str]]] = [
         lambda a: bool(a.throttle_burst) and not a.throttle,
         "throttle_burst: does nothing without throttle",
     ),
+    (
+        lambda a: a.relay_incomplete and a.long_messages == "passthrough",
+        'relay_incomplete: does nothing with long_messages = "passthrough"',
+    ),
+    (
+        lambda a: a.packed and "gsm7" not in {a.default_alphabet, a.ascii_alphabet},
+        "packed: holds for GSM 7-bit only, which neither data_coding 0 nor 1 is for this account",
+    ),
 ]
-
-
-def environment(settings: Settings) -> tuple[list[str], list[str]]:
-    """What stands in the way on this machine, and what is only worth knowing.
-
-    A listener's port is bound and let go. A port in use is only worth knowing: the
-    check is usually run beside the running gateway.
-    """
-    problems: list[str] = []
-    notes: list[str] = []
-    api = settings.omnichannel
-    if api.ca_file:
-        try:
-            ssl.create_default_context(cafile=api.ca_file)
-        except OSError as error:
-            reason = error.strerror if error.errno == errno.ENOENT else str(error)
-            problems.append(f"omnichannel.ca_file: {api.ca_file} cannot be used: {reason}")
-    if api.engine == "libcurl":
-        try:
-            import pycurl  # noqa: F401
-        except ImportError as error:
-            problems.append(
-                f'omnichannel.engine: pycurl cannot be loaded ({error}): use "requests"'
-            )
-    by_place: defaultdict[str, list[str]] = defaultdict(list)
-    for section, key in LISTENERS:
-        endpoint = getattr(getattr(settings, section), key)
-        if endpoint:
-            by_place[endpoint].append(f"{section}.{key}")
-    for endpoint, keys in by_place.items():
-        if reason := _cannot_listen(endpoint):
-            where = notes if reason is IN_USE else problems
-            where.append(f"{keys[0]}: {endpoint} {reason}")
-    return problems, notes
-
-
-IN_USE: Final = "is in use; fine if that is the running gateway"
-
-
-def _cannot_listen(endpoint: str) -> str:
-    host, _, port = endpoint.rpartition(":")
-    try:
-        (family, kind, proto, _, address), *_ = socket.getaddrinfo(
-            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-    except socket.gaierror as error:
-        return f"does not resolve: {error.strerror}"
-    try:
-        with socket.socket(family, kind, proto) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return IN_USE
-        return f"cannot be bound: {error.strerror}"
-    return ""

@@ -17,7 +17,7 @@ from typing import Any, Final
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from gateway import config_checks
-from gateway.config import Settings
+from gateway.config import Settings, StoreSettings
 from gateway.config_problems import (
     Loc,
     in_words,
@@ -35,6 +35,7 @@ SERVICE_LINK: Final = re.compile(
     r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
 LARGEST_SECRET: Final = 4096
+SQLITE: Final = "sqlite:///"
 
 warnings = config_checks.warnings
 
@@ -64,6 +65,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     _override(document, environ)
     _refuse_truth_for_numbers(document)
     _read_secrets(document)
+    _place_files(document)
     try:
         settings = Settings.model_validate(document.tables)
     except ValidationError as error:
@@ -217,9 +219,19 @@ def _read_secrets(document: _Document) -> None:
                 document.fault((*loc, twin), words)
             except ValueError as error:
                 document.fault((*loc, twin), f"{table[twin]} {error}")
+
+
+def _place_files(document: _Document) -> None:
+    """Make the names of files absolute: they count from the folder of the configuration."""
+    folder = document.path.parent.absolute()
     api = document.tables.get("omnichannel")
     if isinstance(api, dict) and isinstance(api.get("ca_file"), str) and api["ca_file"]:
         api["ca_file"] = str(folder / api["ca_file"])
+    store = document.tables.setdefault("store", {})
+    if isinstance(store, dict):
+        url = store.get("url", StoreSettings().url)
+        if isinstance(url, str) and url.startswith(SQLITE) and url != SQLITE:
+            store["url"] = SQLITE + str(folder / url.removeprefix(SQLITE))
 
 
 def _secret(path: Path) -> str:

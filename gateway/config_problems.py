@@ -98,16 +98,12 @@ def place(loc: Loc, document: Mapping[str, Any]) -> str:
 LATER: Final = frozenset(
     {
         "callbacks",
-        "store",
         "smpp.tls_listen",
         "smpp.tls_certificate",
         "smpp.tls_key",
         "omnichannel.rate_limit",
         "omnichannel.bulk",
         "omnichannel.bulk_max",
-        "accounts.packed",
-        "accounts.long_messages",
-        "accounts.message_id_format",
         "accounts.receipts",
     }
 )

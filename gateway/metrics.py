@@ -89,6 +89,36 @@ class Metrics:
         self.api_request_duration = histogram(
             "api_request_duration_seconds", "From the request to the API's answer."
         )
+        self.inquiries = counter(
+            "inquiries_total",
+            "query_sm and cancel_sm answered.",
+            "system_id",
+            "command_id",
+            "command_status",
+        )
+        self.segments_pending = gauge(
+            "segments_pending", "Parts of long messages that wait for their siblings."
+        )
+        self.segment_sets_pending = gauge(
+            "segment_sets_pending", "Long messages of which parts are waiting."
+        )
+        self.sets_expired = counter(
+            "segment_sets_expired_total",
+            "Long messages that were not complete in time: failed, or relayed as they were.",
+            "system_id",
+            "result",
+        )
+        store_operation = Histogram(
+            "smppgw_store_operation_seconds",
+            "From an operation's turn in the store to its commit.",
+            ["operation"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.store_operation = cache(store_operation.labels)
+        self.store_errors = counter(
+            "store_errors_total", "Operations that the store refused.", "operation"
+        )
         self.reactor_lag = histogram(
             "reactor_lag_seconds", "How late the event loop's clock ticks.", LAG_SECONDS
         )

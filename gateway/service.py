@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from functools import partial
 from pathlib import Path
@@ -17,17 +16,20 @@ from typing import Any, Final
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
-from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.python.failure import Failure
 
 from gateway import __version__, logs
-from gateway.assembly import make_accounts, make_transport, session_limits
+from gateway.assembly import (
+    make_accounts,
+    make_bridge,
+    make_store,
+    make_transport,
+    session_limits,
+)
 from gateway.bridge.passwords import PasswordCheck
-from gateway.bridge.relay import Relay
 from gateway.config import Settings
+from gateway.listeners import CannotListen, Listeners, invitation
 from gateway.metrics import Metrics
 from gateway.net.http_server import admin_site
 from gateway.net.smpp_server import SmppServer
@@ -35,8 +37,8 @@ from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.outcome import read_overrides
 from gateway.process import prepare
 from gateway.sandbox.server import Sandbox
+from gateway.store.base import StoreUnavailable
 
-_BACKLOG: Final = 1024  # connections that may wait to be accepted; a reconnect storm is short
 _LAST_MOMENT: Final = 0.5  # seconds for the last answers of a stop that ran out of time
 _LAG_BEAT: Final = 0.25  # seconds between two looks at how late the event loop is
 
@@ -64,20 +66,16 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
         print(f"cannot listen: {error}", file=sys.stderr)  # noqa: T201
         service.abandon()
         return 1
+    except StoreUnavailable as error:
+        log.error("store_unavailable", url=settings.store.url, detail=error.detail)
+        print(f"store.url {settings.store.url}: {error.detail}", file=sys.stderr)  # noqa: T201
+        service.abandon()
+        return 1
     log.info("started", version=__version__, config=str(config_path or ""))
     if settings.sandbox.listen and settings.smpp.listen:
-        print(service.invitation(), file=sys.stderr, flush=True)  # noqa: T201
+        print(invitation(settings, service.listeners), file=sys.stderr, flush=True)  # noqa: T201
     reactor.run(installSignalHandlers=False)  # ours, which were there before anything listened
     return 0
-
-
-class CannotListen(Exception):
-    """A listener's address cannot be used."""
-
-    def __init__(self, name: str, address: str, error: Exception) -> None:
-        reason = getattr(error, "socketError", error)
-        super().__init__(f"{name}.listen {address}: {getattr(reason, 'strerror', reason)}")
-        self.address = address
 
 
 class Service:
@@ -88,25 +86,30 @@ class Service:
         self._settings = settings
         self._log = log
         self._stopping = False
-        self._ports: dict[str, IListeningPort] = {}
         self._sandbox: Sandbox | None = None
         self._hard_stop: DelayedCall | None = None
+        self._given_up: Deferred[None] = Deferred()
         api = settings.omnichannel
+        self.listeners = Listeners(reactor, log)
         self.metrics = Metrics(name_accounts=settings.metrics.system_id)
+        self.store = make_store(reactor, settings.store, self.metrics)
         self._transport = make_transport(reactor, api, log)
         self._passwords = PasswordCheck(reactor, reactor.seconds, settings.smpp.bind_cache)
         shared = Credentials.basic(api.username, api.password.get_secret_value())
         client = OmnichannelClient(
             self._transport, reactor, self.metrics, read_overrides(api.status_overrides)
         )
-        self._relay = Relay(client, reactor, self.metrics, log, log_messages=settings.log.messages)
-        self._given_up: Deferred[None] = Deferred()
+        self._accounts = make_accounts(settings, self._passwords, shared)
+        self._bridge = make_bridge(
+            reactor, settings, client, self._accounts, self.store, self.metrics, log
+        )
         self.smpp = SmppServer(
             reactor,
             session_limits(settings.smpp),
             settings.smpp.system_id,
-            make_accounts(settings, self._passwords, shared),
-            self._relay,
+            self._accounts,
+            self._bridge.submissions,
+            self._bridge.inquiries,
             self.metrics,
             log,
         )
@@ -115,9 +118,14 @@ class Service:
         self._expected = 0.0
 
     def start(self) -> None:
-        """Listen, the SMPP port last: whoever can bind can also be served."""
+        """Listen, the SMPP port last: whoever can bind can also be served.
+
+        Raises CannotListen, and StoreUnavailable.
+        """
         settings = self._settings
+        self.store.open()
         self._passwords.start()
+        self._bridge.upkeep.start()
         if settings.sandbox.listen:
             self._sandbox = sandbox = Sandbox(
                 self._reactor,
@@ -126,67 +134,24 @@ class Service:
                 rate_limit=settings.sandbox.rate_limit,
                 latency=settings.sandbox.latency,
             )
-            self._listen("sandbox", settings.sandbox.listen, sandbox.site())
-        site = admin_site(self.metrics.registry, self.not_ready, self.smpp.refresh_metrics)
-        self._listen("admin", settings.admin.listen, site)
-        self._listen("smpp", settings.smpp.listen, self.smpp)
+            self.listeners.open("sandbox", settings.sandbox.listen, sandbox.site())
+        site = admin_site(self.metrics.registry, self.not_ready, self._refresh_metrics)
+        self.listeners.open("admin", settings.admin.listen, site)
+        self.listeners.open("smpp", settings.smpp.listen, self.smpp)
         self._expected = self._reactor.seconds() + _LAG_BEAT
         self._lag.start(_LAG_BEAT, now=False)
 
-    def _listen(self, name: str, endpoint: str, factory: Factory[Any]) -> None:
-        if not endpoint:
-            return
-        host, _, port = endpoint.rpartition(":")
-        try:
-            address = socket.getaddrinfo(
-                host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0][4][0]
-            listening = self._reactor.listenTCP(int(port), factory, _BACKLOG, interface=address)
-        except (socket.gaierror, UnicodeError, CannotListenError) as error:
-            raise CannotListen(name, endpoint, error) from error
-        self._ports[name] = listening
-        found = listening.getHost()
-        self._log.info("listening", listener=name, host=found.host, port=found.port)
-
-    def port(self, name: str) -> int:
-        """The port of a listener (smpp, admin, sandbox), for those configured as 0."""
-        address: Any = self._ports[name].getHost()
-        return int(address.port)
-
     def not_ready(self) -> str:
         """Why no binds are accepted, "" while they are."""
-        return "draining" if self._stopping else ""
+        if self._stopping:
+            return "draining"
+        return "the store cannot be written" if self.store.failing else ""
 
-    def invitation(self) -> str:
-        """What a newcomer needs next, with everything filled in."""
-        host, _, _ = self._settings.smpp.listen.rpartition(":")
-        port = self.port("smpp")
-        command = Path(sys.argv[0])
-        if command.is_absolute() and command.is_relative_to(Path.cwd()):
-            command = command.relative_to(Path.cwd())
-        account = self._settings.accounts[0].system_id if self._settings.accounts else "?"
-        lines = [
-            "",
-            "The gateway runs, with a stand-in of the API inside: nothing leaves this machine.",
-            "",
-            f"  bind      {host}:{port}, system_id {account}"
-            + (", password demo" if account == "demo" else ""),
-            *self._where_metrics_are(),
-            "",
-            "Send a message from a second terminal:",
-            "",
-            f'  {command} send --port {port} --to +37255555555 --text "Hello"',
-            "",
-            "Ctrl-C stops it.",
-            "",
-        ]
-        return "\n".join(lines)
-
-    def _where_metrics_are(self) -> list[str]:
-        if "admin" not in self._ports:
-            return []
-        host, _, _ = self._settings.admin.listen.rpartition(":")
-        return [f"  metrics   http://{host}:{self.port('admin')}/metrics"]
+    def _refresh_metrics(self) -> None:
+        self.smpp.refresh_metrics()
+        waiting = self.store.counts
+        self.metrics.segment_sets_pending.set(waiting.sets)
+        self.metrics.segments_pending.set(waiting.parts)
 
     def _observe_lag(self) -> None:
         now = self._reactor.seconds()
@@ -211,22 +176,28 @@ class Service:
         if self._settings.drain.delay:
             pause: Deferred[None] = deferLater(self._reactor, self._settings.drain.delay)
             await _first(pause, self._given_up)
-        if "smpp" in self._ports:
-            self._ports.pop("smpp").stopListening()
+        self.listeners.close("smpp")
         await self.smpp.shut_down()
         # A client may have left before its answer: the API's is worth knowing all the same.
-        await _first(self._relay.idle(), self._given_up)
+        await _first(self._bridge.relay.idle(), self._given_up)
+        ended = Deferred.fromCoroutine(self._bridge.upkeep.stop())
+        await _first(ended.addErrback(self._upkeep_failed), self._given_up)
         if self._hard_stop is not None and self._hard_stop.active():
             self._hard_stop.cancel()
         if self._lag.running:
             self._lag.stop()
         await self._transport.close()
-        await DeferredList([_stopped(port) for port in self._ports.values()])
+        await self.store.stop()
+        await self.listeners.close_all()
         if self._sandbox is not None:
             self._sandbox.close()
         self._passwords.stop()
         self._log.info("stopped")
         self._reactor.stop()
+
+    def _upkeep_failed(self, failure: Failure) -> None:
+        """Nor may it keep the rest from ending in order."""
+        self._log.error("drain_failed", failure=failure)
 
     def _drain_failed(self, failure: Failure) -> None:
         """A fault of ours must not keep a stopping process alive."""
@@ -250,14 +221,9 @@ class Service:
     def abandon(self) -> None:
         """Undo a start that failed, before the event loop ever ran."""
         self._passwords.stop()
+        self.store.stop()
 
 
 async def _first(*awaited: Deferred[None]) -> None:
     """Wait until one of them has fired."""
     await DeferredList(awaited, fireOnOneCallback=True, consumeErrors=True)
-
-
-def _stopped(port: IListeningPort) -> Deferred[Any]:
-    stopped = port.stopListening()
-    assert stopped is not None  # noqa: S101  TCP ports always answer with a Deferred
-    return stopped

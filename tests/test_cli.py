@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
@@ -21,6 +22,8 @@ from click.testing import CliRunner
 
 from gateway import __version__
 from gateway.cli import main
+from gateway.cli_trials import ALPHABETS
+from gateway.config_values import Alphabet
 
 ROOT = Path(__file__).parent.parent
 COMMAND = str(Path(sys.executable).parent / "smpp-gateway")
@@ -60,13 +63,13 @@ OPTIONS_OF = {
     "check-config": {"--config", "--environment"},
     "hash-password": set[str](),
     "healthcheck": {"--url", "--timeout"},
-    "decode": set[str](),
+    "decode": {"--packed", "--default-alphabet"},
     "sandbox": {
         "--listen", "--username", "--password", "--password-file", "--rate-limit", "--latency",
     },
     "send": {
         "--host", "--port", "--system-id", "--password", "--to", "--from", "--text", "--coding",
-        "--count", "--rate", "--window", "--bind", "--timeout",
+        "--long", "--multi", "--count", "--rate", "--window", "--bind", "--timeout",
     },
 }  # fmt: skip
 
@@ -89,6 +92,11 @@ def test_version_and_module() -> None:
         ("send", "--to", "+372", "--text", "õ", "--coding", "gsm7"),
         ("send", "--to", "+372", "--text", "x", "--window", "0"),
         ("send", "--to", "+372", "--text", "x", "--system-id", "bank"),
+        ("send", "--to", "+372", "--text", "x", "--long", "parts"),
+        ("send", "--to", "+372", "--text", "x" * (255 * 153 + 1), "--long", "udh"),
+        ("send", "--to", "+372", "--text", "x" * 65_536),
+        ("send", "--multi", *["--to", "+372"] * 255, "--text", "x"),
+        ("decode", "--default-alphabet", "klingon", "00"),
         ("sandbox", "--listen", "8085"),
         ("decode", "xyz"),
         ("decode",),
@@ -97,6 +105,17 @@ def test_version_and_module() -> None:
 def test_a_wrong_command_line(arguments: tuple[str, ...]) -> None:
     result = CliRunner().invoke(main, list(arguments), env={"SMPPGW_SEND_PASSWORD": None})
     assert result.exit_code == 2, result.output
+
+
+def test_a_wrong_command_line_says_what_to_do() -> None:
+    long = CliRunner().invoke(
+        main, ["send", "--to", "+372", "--text", "õ" * 17_000, "--long", "sar"]
+    )
+    assert "the text makes 258 parts, and a message has at most 255: use --long payload" in (
+        long.output
+    )
+    many = CliRunner().invoke(main, ["send", "--multi", *["--to", "+372"] * 300, "--text", "x"])
+    assert "leave out --multi, or send to fewer at a time" in many.output
 
 
 @pytest.mark.parametrize("verb", ["serve", "check-config"])
@@ -130,6 +149,7 @@ def test_check_config(tmp_path: Path) -> None:
         f"{path} can be used.\n"
         "  SMPP      192.0.2.1:2775\n"
         "  admin     off\n"
+        f"  store     sqlite:///{tmp_path}/gateway.db\n"
         "  API       https://api.messente.com/v1 (libcurl)\n"
         "  accounts  bank\n"
     )
@@ -167,6 +187,41 @@ def test_decode() -> None:
     assert json.loads(bad.output)["answer"].startswith("generic_nack ESME_RINVCMDID")
 
 
+def long_message(data_coding: int, *texts: bytes) -> str:
+    """The submit_sm of each part, one line each."""
+    lines = []
+    for number, text in enumerate(texts, start=1):
+        octets = bytes([5, 0, 3, 42, len(texts), number]) + text
+        body = b"\0\0\0Bank\0\1\1" + b"372555\0\x40\0\0\0\0\0\0"
+        body += bytes([data_coding, 0, len(octets)]) + octets
+        lines.append((struct.pack(">IIII", 16 + len(body), 4, 0, number) + body).hex())
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("data_coding", "texts", "options", "joined"),
+    [
+        (0, (b"a\x1b", b"eb"), [], "a€b"),
+        (8, (b"\xd8\x3d", b"\xde\0"), [], "😀"),
+        (0, (b"\xe9", b"e"), ["--default-alphabet", "latin-1"], "ée"),
+        (0, (b"\x90\x69", b"\x90\x69"), ["--packed"], "HiHi"),
+    ],
+)
+def test_decode_a_long_message(
+    data_coding: int, texts: tuple[bytes, ...], options: list[str], joined: str
+) -> None:
+    written = long_message(data_coding, *texts)
+    result = CliRunner().invoke(main, ["decode", *options], input=written)
+    assert result.exit_code == 0
+    first, second, whole = map(json.loads, result.output.splitlines())
+    assert (first["part_of"], second["part_of"]) == ("set 1, part 1 of 2", "set 1, part 2 of 2")
+    assert whole["set"]["message"]["text"] == joined
+
+
+def test_the_default_alphabets_are_the_settings() -> None:
+    assert get_args(Alphabet) == ALPHABETS
+
+
 def test_healthcheck_of_nothing() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/readyz"
@@ -176,7 +231,10 @@ def test_healthcheck_of_nothing() -> None:
 
 
 def smpp_server(status: int) -> tuple[int, threading.Thread, list[bytes]]:
-    """A server of one connection that answers every submit_sm with `status`."""
+    """A server of one connection that answers every submit_sm with `status`.
+
+    A submit_multi it takes for all but +372556.
+    """
     server = socket.create_server(("127.0.0.1", 0))
     received: list[bytes] = []
 
@@ -186,7 +244,10 @@ def smpp_server(status: int) -> tuple[int, threading.Thread, list[bytes]]:
             while len(head := stream.read(16)) == 16:
                 length, command_id, _, sequence = struct.unpack(">IIII", head)
                 received.append(stream.read(length - 16))
-                body = b"id\0" if command_id in {2, 4} else b""
+                failed = b"\0"
+                if b"372556\0" in received[-1]:
+                    failed = b"\1\1\1" + b"372556\0" + struct.pack(">I", 0x0B)
+                body = {2: b"gw\0", 4: b"id\0", 0x21: b"id\0" + failed}.get(command_id, b"")
                 answer = status if command_id == 4 else 0
                 connection.sendall(
                     struct.pack(">IIII", 16 + len(body), command_id | 1 << 31, answer, sequence)
@@ -214,10 +275,40 @@ def test_send(status: int, name: str, code: int) -> None:
     assert first["status"] == second["status"] == name
     assert first["message_id"] == ("id" if status == 0 else "")
     assert first["ms"] > 0
+    assert (first["part"], first["parts"]) == (1, 1)
     assert (summary["messages"], summary["statuses"]) == (2, {name: 2})
     assert summary["p50_ms"] <= summary["p99_ms"]
     assert received[0].startswith(b"bank\0from the environment\0")
     assert received[1].endswith(b"\x04Tere")
+
+
+def test_send_in_parts() -> None:
+    port, thread, received = smpp_server(0)
+    done = run(
+        "send", "--port", str(port), "--to", "+372555", "--count", "2", "--long", "udh",
+        stdin="Tere " * 70,
+    )  # fmt: skip
+    thread.join(5)
+    assert done.returncode == 0, done.stderr
+    *parts, summary = map(json.loads, done.stdout.splitlines())
+    assert [(part["part"], part["parts"]) for part in parts] == [(1, 3), (2, 3), (3, 3)] * 2
+    assert (summary["messages"], summary["parts"]) == (2, 6)
+    assert len(received) == 8  # with bind and unbind
+
+
+@pytest.mark.parametrize(("number", "code"), [("+372557", 0), ("+372556", 1)])
+def test_send_to_several_at_once(number: str, code: int) -> None:
+    port, thread, _ = smpp_server(0)
+    done = run(
+        "send", "--port", str(port), "--multi", "--to", "+372555", "--to", number, "--text", "x",
+    )  # fmt: skip
+    thread.join(5)
+    *lines, _ = map(json.loads, done.stdout.splitlines())
+    found = [(line["to"], line["status"], line["message_id"]) for line in lines]
+    accepted = ("ESME_ROK", "id")
+    refused = ("ESME_RINVDSTADR", "")
+    assert done.returncode == code
+    assert found == [("+372555", *accepted), (number, *(refused if code else accepted))]
 
 
 def test_send_to_nobody() -> None:
@@ -235,6 +326,7 @@ def test_send_to_nobody() -> None:
     [
         (["--to", "+372555", "--to", "+372556"], ["ms", "ms"]),
         (["--to", "+372555", "--count", "11"], ["ESME_ROK", "ms"]),
+        (["--to", "+372555", "--long", "sar", "--text", "x" * 200], ["ms", "ms"]),
     ],
 )
 def test_send_on_a_terminal(arguments: list[str], ends: list[str]) -> None:
@@ -258,7 +350,8 @@ def test_send_on_a_terminal(arguments: list[str], ends: list[str]) -> None:
     thread.join(5)
     lines = shown.decode().splitlines()[-2:]
     assert [line.split()[-1] for line in lines] == ends, shown
-    assert ("messages/s" in lines[-1]) is (len(arguments) == 4 and arguments[2] == "--count")
+    assert ("messages/s" in lines[-1]) is ("--count" in arguments)
+    assert ("2/2" in lines[-1].split()) is ("--long" in arguments)
 
 
 def test_sandbox(tmp_path: Path) -> None:

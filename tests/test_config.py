@@ -68,6 +68,7 @@ def test_the_example_shows_every_key_with_its_true_default() -> None:
         ("omnichannel", "status_overrides"),
         ("accounts", "system_id"),
         ("accounts", "password_hash"),
+        ("accounts", "default_messages"),
     }
     for section, key, default in keys():
         assert (section, key) in shown, f"{section}.{key} is not in the example"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
 
-from gateway import config_checks
-from gateway.config import Settings
 from gateway.config_file import load, warnings
 from gateway.errors import ConfigurationError
 
@@ -375,30 +372,3 @@ def test_a_deadline_of_just_the_drain_is_no_warning(tmp_path: Path) -> None:
     settings = load(write(tmp_path, text), {"SMPPGW_DRAIN__DELAY": "7.5"})
     assert settings.drain.delay == 7.5
     assert warnings(settings) == []
-
-
-def settings_with(tmp_path: Path, text: str) -> Settings:
-    return load(write(tmp_path, API + ACCOUNT + text), {})
-
-
-def test_environment_faults(tmp_path: Path) -> None:
-    (tmp_path / "bad.pem").write_text("no certificate")
-    text = '[smpp]\nlisten = "192.0.2.1:2775"\n[admin]\nlisten = "no-such-host.invalid:1"\n'
-    ca = 'ca_file = "bad.pem"\n'
-    settings = load(write(tmp_path, API + ca + ACCOUNT + text), {})
-    found, notes = config_checks.environment(settings)
-    assert notes == []
-    assert found[0].startswith(f"omnichannel.ca_file: {tmp_path / 'bad.pem'} cannot be used: ")
-    assert (
-        found[1] == "smpp.listen: 192.0.2.1:2775 cannot be bound: Cannot assign requested address"
-    )
-    assert found[2].startswith("admin.listen: no-such-host.invalid:1 does not resolve: ")
-
-
-def test_a_port_in_use_is_only_worth_knowing(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        where = f"127.0.0.1:{taken.getsockname()[1]}"
-        text = f'[smpp]\nlisten = "{where}"\n[admin]\nlisten = "127.0.0.1:0"\n'
-        found, notes = config_checks.environment(settings_with(tmp_path, text))
-    assert found == []
-    assert notes == [f"smpp.listen: {where} is in use; fine if that is the running gateway"]

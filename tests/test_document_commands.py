@@ -147,7 +147,8 @@ def production(folder: Path) -> Path:
     (block,) = (block for block in markdown.blocks(ROOT / "README.md") if block.language == "toml")
     (folder / "messente").write_text("api-password\n")
     path = folder / "gateway.toml"
-    path.write_text(block.text.replace("/run/secrets/", ""))
+    here = block.text.replace("/run/secrets/", "").replace("/var/lib/smpp-gateway/", "")
+    path.write_text(here)
     return path
 
 

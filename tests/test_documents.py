@@ -5,26 +5,36 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from gateway.bridge.accounts import Account
+from gateway.bridge.journey import Journey, Origin, event_of
 from gateway.config import AccountSettings, Settings
 from gateway.message import charset
+from gateway.message.gsm_languages import NAMES
+from gateway.message.segment import Concatenation
 from gateway.metrics import Metrics
-from gateway.omnichannel.outcome import Verdict, read_overrides
+from gateway.omnichannel.client import Credentials
+from gateway.omnichannel.outcome import STATES, Verdict, read_overrides
 from gateway.smpp import pdu as p
-from gateway.smpp.constants import CommandStatus
+from gateway.smpp.constants import CommandStatus, InterfaceVersion
 from gateway.smpp.layouts import CLASSES, DL_NAME, LAYOUTS, Kind
+from gateway.smpp.pdu import SubmitSm
 from gateway.smpp.states import UNSERVED
+from gateway.store.base import Outcome
 from tests import markdown
 from tests.markdown import DOCUMENTS, ROOT, Block
 
 README = ROOT / "README.md"
 OPERATIONS = ROOT / "docs/operations.md"
 SMPP = ROOT / "docs/smpp.md"
+LONG = ROOT / "docs/long-messages.md"
+STORE = ROOT / "docs/store.md"
 SERIES = re.compile(r"\bsmppgw_\w+")
 
 
@@ -95,7 +105,10 @@ def test_the_timers_have_the_defaults_of_the_settings() -> None:
         assert float(default) == setting(path.strip("`")), path
 
 
-@pytest.mark.parametrize("document", [SMPP, OPERATIONS, ROOT / "docs/migration.md"], ids=name)
+PROSE = [SMPP, OPERATIONS, LONG, STORE, ROOT / "docs/migration.md", ROOT / "docs/status-table.md"]
+
+
+@pytest.mark.parametrize("document", PROSE, ids=name)
 def test_settings_named_in_prose_exist(document: Path) -> None:
     sections = "|".join(Settings.model_fields)
     for found in re.findall(rf"`((?:{sections})\.[a-z_]+)`", document.read_text()):
@@ -137,6 +150,8 @@ def test_metrics_named_anywhere_exist(document: Path) -> None:
 # The log.
 
 LEVELS = {"debug", "info", "warning", "error", "critical"}
+NOBODY = Credentials("")
+V34 = InterfaceVersion.V34
 
 
 def calls() -> list[tuple[ast.Call, set[str]]]:
@@ -148,12 +163,27 @@ def calls() -> list[tuple[ast.Call, set[str]]]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 assigned.setdefault(node.targets[0].id, set()).update(texts(node.value))
+        for parameter, value in passed(tree):
+            assigned.setdefault(parameter, set()).update(texts(value))
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and node.args:
                 first = node.args[0]
                 variable = assigned.get(first.id, set()) if isinstance(first, ast.Name) else set()
                 found.append((node, variable | set(texts(first))))
     return found
+
+
+def passed(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """What the calls of a module hand to its own functions, by the parameter's name."""
+    parameters = {
+        node.name: [argument.arg for argument in node.args.args if argument.arg != "self"]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+            yield from zip(parameters.get(called, []), node.args, strict=False)
 
 
 def texts(node: ast.expr) -> list[str]:
@@ -206,6 +236,17 @@ def test_the_fields_of_events_are_documented() -> None:
         assert written <= documented[event], event
     # Fields that reach the line by other ways than the call itself.
     assert {"http_status", "api_source", "outcome", "charset"} <= documented["message_refused"]
+    journey = Journey(
+        SubmitSm(1),
+        Origin("s1", Account(AccountSettings(system_id="a", password_hash="-"), "", NOBODY), V34),
+        lambda response: True,
+        0,
+        decoded=charset.Decoded("text", "gsm7", 1, None, ("fallback",)),
+        part=Concatenation("udh8", 1, 2, 1),
+        base=bytes(16),
+    )
+    line = event_of(journey, "ESME_ROK", "an id", "another", 0)
+    assert line.keys() <= documented["message_relayed"]
 
 
 def test_the_reasons_of_irregular_lines_are_complete() -> None:
@@ -260,9 +301,43 @@ def test_fields_at_fault_have_the_statuses_of_the_layouts() -> None:
 
 def test_what_is_not_served_is_told_as_documented() -> None:
     answers = dict(markdown.rows(markdown.section(SMPP, "## PDUs")))
-    for command_id, status in UNSERVED.items():
+    for command_id, (status, detail) in UNSERVED.items():
         response = CLASSES[command_id | 0x80000000].command_id.name
-        assert answers[command_id.name] == f"{response}, {status.name}: not served yet"
+        assert answers[command_id.name] == f"{response}, {status.name}: {detail}"
+
+
+def test_the_states_of_query_sm_are_those_of_the_table() -> None:
+    documented = {}
+    for cells in markdown.rows(markdown.section(SMPP, "## query_sm")):
+        if len(cells) == 3:
+            word = "".join(markdown.words(cells[0])[:1])
+            documented[word] = (cells[1], cells[2] == "yes")
+    assert documented == {
+        word: (f"{state.message_state.value} {state.message_state.name}", state.final)
+        for word, state in STATES.items()
+    }
+
+
+def test_the_causes_of_a_failed_set_are_documented() -> None:
+    table = markdown.rows(markdown.section(LONG, "### A part never comes"))
+    assert {cells[0].strip("`") for cells in table} == (set(get_args(Outcome)) | {"expired"}) - {""}
+
+
+def test_the_kinds_of_references_are_documented() -> None:
+    table = markdown.rows(markdown.section(LONG, "## What belongs together"))
+    assert [cells[-1].strip("`") for cells in table] == ["udh8", "udh16", "sar"]
+
+
+def test_every_national_language_is_named() -> None:
+    text = " ".join(LONG.read_text().split())
+    assert [language for language in NAMES.values() if language not in text] == []
+
+
+def test_the_files_of_the_store_are_documented() -> None:
+    rows = markdown.rows(markdown.section(STORE, "## The files"))
+    assert markdown.words(" ".join(row[0] for row in rows)) == [
+        f"gateway.db{suffix}" for suffix in ("", "-wal", "-shm", "-lock")
+    ]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

@@ -18,7 +18,8 @@ def subclasses(kind: type[GatewayError]) -> set[type[GatewayError]]:
 
 
 for module in pkgutil.walk_packages(gateway.__path__, "gateway."):
-    if not module.name.endswith("__main__"):
+    # alembic runs the migrations in its own surroundings.
+    if not module.name.endswith("__main__") and ".migrations." not in module.name:
         importlib.import_module(module.name)
 ALL: list[type[GatewayError]] = [GatewayError, *subclasses(GatewayError)]
 ALL.sort(key=lambda kind: kind.__name__)

@@ -34,21 +34,24 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "smppgw_api_requests_total": ("counter", {"outcome"}),
     "smppgw_api_request_duration_seconds": ("histogram", set()),
     "smppgw_reactor_lag_seconds": ("histogram", set()),
+    "smppgw_inquiries_total": ("counter", {"system_id", "command_id", "command_status"}),
+    "smppgw_segments_pending": ("gauge", set()),
+    "smppgw_segment_sets_pending": ("gauge", set()),
+    "smppgw_segment_sets_expired_total": ("counter", {"system_id", "result"}),
+    "smppgw_store_operation_seconds": ("histogram", {"operation"}),
+    "smppgw_store_errors_total": ("counter", {"operation"}),
 }
 # For whom it is a later matter, and what it may then be.
 LATER = {
     "smppgw_config_last_reload_successful",
     "smppgw_config_last_reload_timestamp_seconds",
     "smppgw_tls_certificate_expiry_timestamp_seconds",
-    "smppgw_segments_pending",
-    "smppgw_segment_sets_expired_total",
     "smppgw_webhooks_total",
     "smppgw_receipts_total",
     "smppgw_receipts_pending",
     "smppgw_receipt_oldest_age_seconds",
     "smppgw_receipt_delivery_seconds",
     "smppgw_receipt_attempts_total",
-    "smppgw_store_operation_seconds",
 }
 FORBIDDEN = {"to", "source", "destination", "message_id", "peer", "address", "error", "detail"}
 
@@ -67,6 +70,12 @@ def used(**options: Any) -> Metrics:
     metrics.submits_in_flight.set(3)
     metrics.throttled(account, "account").inc()
     metrics.text_flags("undecodable").inc()
+    metrics.inquiries(account, "query_sm", "ESME_ROK").inc()
+    metrics.segments_pending.set(2)
+    metrics.segment_sets_pending.set(1)
+    metrics.sets_expired(account, "failed").inc()
+    metrics.store_operation("batch").observe(0.001)
+    metrics.store_errors("settle").inc()
     metrics.api_requests("accepted").inc()
     metrics.api_request_duration.observe(31)
     metrics.reactor_lag.observe(0.002)

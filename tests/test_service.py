@@ -15,9 +15,10 @@ from structlog.testing import LogCapture
 
 from gateway import service
 from gateway.config import Settings
+from gateway.listeners import CannotListen, invitation
 from gateway.omnichannel.requests_engine import RequestsTransport
 from tests.e2e import raw_esme as wire
-from tests.e2e.daemon import free_port
+from tests.e2e.daemon import free_port, until
 from tests.e2e.raw_esme import RawEsme, pdu
 
 
@@ -34,6 +35,7 @@ def settings(**sections: Any) -> Settings:
             "password": "sandbox",
         },
         "drain": {"timeout": 5},
+        "store": {"url": "sqlite://"},
         "accounts": [{"system_id": "demo", "password": "demo"}],
     }
     for name, section in sections.items():
@@ -60,6 +62,7 @@ class Made:
 
     def __init__(self, reactor: Any, in_reactor: Callable[..., Any], given: Settings) -> None:
         self.call = in_reactor
+        self.given = given
         self.reactor = Running(reactor)
         self.capture = LogCapture()
         self.log = structlog.wrap_logger(None, processors=[self.capture]).bind()
@@ -71,11 +74,7 @@ class Made:
     def stop(self) -> None:
         """Drain it, with nobody bound."""
         self.call(self.service.stop, "the test's end")
-        deadline = 200
-        while not self.reactor.stopped:
-            deadline -= 1
-            assert deadline, "it did not stop"
-            self.call(lambda: None)
+        until(lambda: self.reactor.stopped, "the stop")
 
 
 @pytest.fixture
@@ -99,14 +98,14 @@ def test_the_smpp_listener_comes_last(make: Callable[..., Made]) -> None:
     listening = [entry for entry in made.capture.entries if entry["event"] == "listening"]
     assert [entry["listener"] for entry in listening] == ["sandbox", "admin", "smpp"]
     for entry in listening:
-        assert entry["port"] == made.service.port(entry["listener"]) > 0
+        assert entry["port"] == made.service.listeners.port(entry["listener"]) > 0
         socket.create_connection(("127.0.0.1", entry["port"])).close()
 
 
 def test_a_message_from_bind_to_the_sandbox(make: Callable[..., Made]) -> None:
     made = make(settings())
     made.call(made.service.start)
-    with RawEsme(made.service.port("smpp")) as client:
+    with RawEsme(made.service.listeners.port("smpp")) as client:
         answer = client.bind().ask(wire.submit(2))
         assert (answer.status, len(answer.message_id)) == (wire.ROK, 36)
         client.ask(pdu(wire.UNBIND, 3))
@@ -116,11 +115,11 @@ def test_stopping_is_not_ready_and_ends_once(make: Callable[..., Made]) -> None:
     made = make(settings())
     made.call(made.service.start)
     assert made.service.not_ready() == ""
-    with RawEsme(made.service.port("smpp")) as client:
+    with RawEsme(made.service.listeners.port("smpp")) as client:
         client.bind()
         made.call(made.service.stop, "SIGTERM")
         assert made.service.not_ready() == "draining"
-        admin = made.service.port("admin")
+        admin = made.service.listeners.port("admin")
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=5)
         assert refused.value.code == 503
@@ -143,24 +142,26 @@ def test_listeners_may_be_off(make: Callable[..., Made]) -> None:
     made = make(settings(admin={"listen": ""}))
     made.call(made.service.start)
     with pytest.raises(KeyError):
-        made.service.port("admin")
-    assert "metrics" not in made.service.invitation()
+        made.service.listeners.port("admin")
+    assert "metrics" not in invitation(made.given, made.service.listeners)
 
 
 def test_the_invitation_is_filled_in(make: Callable[..., Made]) -> None:
     made = make(settings())
     made.call(made.service.start)
-    words = made.service.invitation()
-    assert f"127.0.0.1:{made.service.port('smpp')}, system_id demo, password demo" in words
-    assert f"http://127.0.0.1:{made.service.port('admin')}/metrics" in words
-    assert f"send --port {made.service.port('smpp')} --to +" in words
+    words = invitation(made.given, made.service.listeners)
+    assert (
+        f"127.0.0.1:{made.service.listeners.port('smpp')}, system_id demo, password demo" in words
+    )
+    assert f"http://127.0.0.1:{made.service.listeners.port('admin')}/metrics" in words
+    assert f"send --port {made.service.listeners.port('smpp')} --to +" in words
 
 
 def test_an_address_in_use_is_an_error_of_the_start(make: Callable[..., Made]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         taken_port = taken.getsockname()[1]
         made = make(settings(smpp={"listen": f"127.0.0.1:{taken_port}"}))
-        with pytest.raises(service.CannotListen, match=r"^smpp\.listen .* in use") as refused:
+        with pytest.raises(CannotListen, match=r"^smpp\.listen .* in use") as refused:
             made.call(made.service.start)
     assert refused.value.address == f"127.0.0.1:{taken_port}"
 
@@ -174,20 +175,20 @@ def test_a_host_that_does_not_resolve_is_an_error_of_the_start(
     made = make(settings(smpp={"listen": "gateway.invalid:2775"}))
     with monkeypatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", unknown)
-        with pytest.raises(service.CannotListen, match="Name or service not known"):
+        with pytest.raises(CannotListen, match="Name or service not known"):
             made.call(made.service.start)
 
 
 def test_a_name_is_listened_on(make: Callable[..., Made]) -> None:
     made = make(settings(smpp={"listen": "localhost:0"}))
     made.call(made.service.start)
-    socket.create_connection(("localhost", made.service.port("smpp"))).close()
+    socket.create_connection(("localhost", made.service.listeners.port("smpp"))).close()
 
 
 def test_ipv6_is_listened_on(make: Callable[..., Made]) -> None:
     made = make(settings(smpp={"listen": "[::1]:0"}))
     made.call(made.service.start)
-    socket.create_connection(("::1", made.service.port("smpp"))).close()
+    socket.create_connection(("::1", made.service.listeners.port("smpp"))).close()
 
 
 def test_requests_stands_in_where_pycurl_is_missing(

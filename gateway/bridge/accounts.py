@@ -9,19 +9,22 @@ ESME_RBINDFAIL.
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from twisted.internet.defer import Deferred, fail
 
 from gateway.bridge.passwords import Busy, PasswordCheck
+from gateway.bridge.scheduled import Scheduled
+from gateway.bridge.sent_ids import SentIds
 from gateway.bridge.throttle import Throttle
 from gateway.bridge.translate import Writing
 from gateway.config import AccountSettings
 from gateway.errors import GatewayError
 from gateway.omnichannel.client import Credentials
 from gateway.smpp.constants import CommandId, CommandStatus
-from gateway.smpp.pdu import Bind
+from gateway.smpp.pdu import Bind, SubmitSm
 
 BIND_TYPES: Final[dict[CommandId, str]] = {
     CommandId.bind_transmitter: "transmitter",
@@ -39,18 +42,43 @@ class BindRefused(GatewayError):
 class Account:
     """One ESME at work: its settings, and what they become when used."""
 
-    def __init__(self, settings: AccountSettings, password_hash: str, shared: Credentials) -> None:
-        """`shared` are the API credentials of accounts that have none of their own."""
+    def __init__(
+        self,
+        settings: AccountSettings,
+        password_hash: str,
+        shared: Credentials,
+        sent: SentIds | None = None,
+    ) -> None:
+        """`shared` are the API credentials of accounts that have none of their own.
+
+        `sent` remembers the ids of this account's messages; None when all that the API gives
+        away is this account's.
+        """
         self.settings = settings
         self.system_id = settings.system_id
         self.password_hash = password_hash
         self.writing = Writing.of(settings)
         self.throttle = Throttle(settings.throttle, settings.throttle_burst)
         self.binds = 0
+        self.sent = sent
+        self.scheduled = Scheduled()
         self.credentials = shared
         if settings.username:
             self.credentials = Credentials.basic(
                 settings.username, settings.api_password.get_secret_value()
+            )
+
+    def remember(self, omnimessage_id: str, submit: SubmitSm, time_to_send: str) -> None:
+        """The API accepted `submit`; `time_to_send` is ISO 8601, "" for now."""
+        if self.sent is not None:
+            self.sent.add(omnimessage_id)
+        if time_to_send:
+            self.scheduled.add(
+                omnimessage_id,
+                submit.service_type,
+                submit.source,
+                submit.destination,
+                datetime.fromisoformat(time_to_send).timestamp(),
             )
 
     def release(self) -> None:
@@ -71,6 +99,17 @@ class Accounts:
     def knows(self, system_id: str) -> bool:
         """Whether this name may be a metric's label."""
         return system_id in self._accounts
+
+    def get(self, system_id: str) -> Account | None:
+        return self._accounts.get(system_id)
+
+    def remembering(self) -> dict[str, SentIds]:
+        """What each account with a memory of its messages remembers."""
+        return {
+            system_id: account.sent
+            for system_id, account in self._accounts.items()
+            if account.sent is not None
+        }
 
     def authenticate(self, bind: Bind, peer: str) -> Deferred[Account]:
         """The account that may bind from the address `peer`, its place already taken.

@@ -1,74 +1,47 @@
 """A submit_sm from an ESME -> the API -> its submit_sm_resp.
 
 Each submit is answered exactly once, within its account's response_deadline, by what
-really happened: ESME_ROK only after the API accepted it. The same request appears once in
-the metrics and once in the log, with the API's code, source and detail.
+really happened: ESME_ROK only after the API accepted it, or after its part of a long message
+was committed to the store. The same request appears once in the metrics and once in the log,
+with the API's code, source and detail.
+
+A part goes to the reassembly first. If that says that the set is complete, the whole message
+is posted and the part gets the API's answer; if the answer is a refusal, the set stays, so
+that the client's next try of this part completes it again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from gateway.bridge.accounts import Account
-from gateway.bridge.translate import Translated, translate
+from gateway.bridge.journey import Answer, Journey, Origin, api_fields, event_of
+from gateway.bridge.message_ids import MessageIds
+from gateway.bridge.reassembly import Reassembly
+from gateway.bridge.refusals import LEAST_TIME, Overdue, Throttled
+from gateway.bridge.replacing import Replacing
+from gateway.bridge.translate import Message, passed_through, read, translate
 from gateway.errors import GatewayError
 from gateway.message.charset import Decoded
+from gateway.message.segment import Concatenation, Content
 from gateway.metrics import Metrics
 from gateway.omnichannel.client import OmnichannelClient
-from gateway.omnichannel.outcome import ALARMING, NO_ERROR, Outcome, Verdict
-from gateway.smpp.constants import CommandStatus, InterfaceVersion, Tag, name_of
+from gateway.omnichannel.outcome import ALARMING, Outcome, Verdict
+from gateway.smpp import message_id as ids
+from gateway.smpp.constants import CommandStatus, Tag, name_of
 from gateway.smpp.pdu import SubmitSm, SubmitSmResp, Tlv
-from gateway.smpp.versions import message_id_for, status_for
+from gateway.smpp.versions import status_for
+from gateway.store.base import Complete, Waiting
 
-# Takes the response to the ESME; False when the ESME is gone and will not see it.
-Answer = Callable[[SubmitSmResp], bool]
+_Result = TypeVar("_Result")
 
-_LEAST_TIME: Final = 0.3  # seconds before the deadline; with less, the API is not asked
-# How much of a text tells it from the API's own words, in characters.
-_TELLING: Final = 20
-_LEAST_TELLING: Final = 4
 _DETAIL_OCTETS: Final = 255  # additional_status_info_text, with its NUL 256
-
-
-class Throttled(GatewayError):
-    """The account is above its rate."""
-
-    command_status = CommandStatus.ESME_RTHROTTLED
-    temporary = True
-
-
-class Overdue(GatewayError):
-    """The message waited for its whole response_deadline before it could be sent."""
-
-    command_status = CommandStatus.ESME_RMSGQFUL
-    temporary = True
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The bound session that a submit comes from."""
-
-    session_id: str
-    account: Account
-    interface_version: InterfaceVersion
-
-
-class _Journey(NamedTuple):
-    """One submit under way."""
-
-    submit: SubmitSm
-    origin: Origin
-    answer: Answer
-    started: float
-    translated: Translated | None = None
 
 
 class Relay:
@@ -80,14 +53,22 @@ class Relay:
         clock: IReactorTime,
         metrics: Metrics,
         log: FilteringBoundLogger,
+        reassembly: Reassembly,
+        message_ids: MessageIds,
+        replacing: Replacing,
         *,
         log_messages: bool = True,
+        udh_includes_length: bool = True,
     ) -> None:
         self._api = api
         self._clock = clock
         self._metrics = metrics
         self._log = log
+        self._reassembly = reassembly
+        self._ids = message_ids
+        self._replacing = replacing
         self._log_messages = log_messages
+        self._udh_includes_length = udh_includes_length
         self.in_flight = 0  # submits not yet answered
         self._idle: list[Deferred[None]] = []
 
@@ -105,37 +86,104 @@ class Relay:
                 deferred.callback(None)
 
     def submit(
-        self, submit: SubmitSm, origin: Origin, answer: Answer, received_at: float | None = None
+        self,
+        submit: SubmitSm,
+        origin: Origin,
+        answer: Answer,
+        received_at: float | None = None,
+        common_id: str = "",
     ) -> None:
         """Relay one message; `answer` is called once, perhaps before this returns.
 
         The account's response_deadline counts from `received_at`, a moment of the clock; None
-        stands for now.
+        stands for now. For `common_id` see `Journey`.
         """
         now = self._clock.seconds()
         started = now if received_at is None else received_at
-        account = origin.account
-        seconds = account.settings.response_deadline - (now - started)
+        journey = Journey(submit, origin, answer, started, common_id)
         self.in_flight += 1
         try:
+            account = origin.account
             if not account.throttle.allows(now):
                 self._metrics.throttled(self._metrics.account(account.system_id), "account").inc()
                 raise Throttled(f"above the account's throttle of {account.settings.throttle:g}/s")
-            if seconds < _LEAST_TIME:
-                raise Overdue("waited for its whole response_deadline behind the session's window")
-            translated = translate(submit, account.writing, datetime.now(UTC))
-            self._count_oddities(translated.decoded)
-            sent = self._api.send(translated.request, account.credentials, seconds)
+            seconds = self._seconds_left(
+                journey, now, "waited for its whole response_deadline behind the session's window"
+            )
+            message = read(submit, account.writing, datetime.now(UTC))
+            part = journey.part = message.part
+            if part is None:
+                self._post(journey, message, (message.content,), seconds)
+            elif account.settings.long_messages == "passthrough":
+                udh = passed_through(message.content, includes_length=self._udh_includes_length)
+                self._post(journey, message, (message.content,), seconds, udh)
+            else:
+                self._add(journey, part, seconds)
         except GatewayError as refusal:
-            self._refused(_Journey(submit, origin, answer, started), refusal)
-            return
+            self._refused(journey, refusal)
         except Exception:  # noqa: BLE001  the edge of a request: one message harms no other
-            failure = Failure()
-            self._failed(failure, _Journey(submit, origin, answer, started))
+            self._failed(Failure(), journey)
+
+    def _seconds_left(self, journey: Journey, now: float, otherwise: str) -> float:
+        deadline = journey.origin.account.settings.response_deadline
+        seconds = deadline - (now - journey.started)
+        if seconds < LEAST_TIME:
+            raise Overdue(otherwise)
+        return seconds
+
+    # Parts of a long message.
+
+    def _add(self, journey: Journey, part: Concatenation, seconds: float) -> None:
+        added = self._reassembly.add(
+            journey.submit, part, journey.origin.account, seconds, journey.common_id
+        )
+        self._follow(added, self._added, journey)
+
+    def _added(self, added: Waiting | Complete, journey: Journey) -> None:
+        """The part is committed, or it completes its set."""
+        part = journey.part
+        assert part is not None  # noqa: S101  only parts are added
+        journey.base = added.base
+        if isinstance(added, Waiting):
+            if added.replaced:
+                self._metrics.text_flags("part_replaced").inc()
+            self._accepted(journey, ids.of_part(added.base, part.number), {}, "part_stored")
             return
-        journey = _Journey(submit, origin, answer, started, translated)
-        sent.addCallbacks(self._judged, self._failed, (journey,), {}, (journey,))
-        sent.addErrback(lambda failure: self._log.critical("answer_failed", failure=failure))
+        journey.completes = True
+        try:
+            seconds = self._seconds_left(
+                journey, self._clock.seconds(), "the store took the whole response_deadline"
+            )
+            message, contents = self._reassembly.read(
+                added.pdus, journey.origin.account.writing, datetime.now(UTC)
+            )
+            self._post(journey, message, contents, seconds)
+        except GatewayError as refusal:
+            self._refused(journey, refusal)
+
+    # To the API and back.
+
+    def _post(
+        self,
+        journey: Journey,
+        message: Message,
+        contents: tuple[Content, ...],
+        seconds: float,
+        udh: str = "",
+    ) -> None:
+        account = journey.origin.account
+        request, decoded = translate(message, contents, account.writing, udh=udh)
+        journey.decoded = decoded
+        journey.time_to_send = request.time_to_send
+        self._count_oddities(decoded)
+        sent = self._api.send(request, account.credentials, seconds)
+        self._follow(sent, self._judged, journey)
+
+    def _follow(
+        self, result: Deferred[_Result], then: Callable[[_Result, Journey], None], journey: Journey
+    ) -> None:
+        result.addCallbacks(then, self._failed, (journey,), {}, (journey,))
+        result.addErrback(self._failed, journey)
 
     def _count_oddities(self, decoded: Decoded) -> None:
         for flag in decoded.flags:
@@ -145,46 +193,108 @@ class Relay:
         if decoded.message_class is not None:
             self._metrics.text_flags("message_class").inc()
 
-    def _judged(self, outcome: Outcome, journey: _Journey) -> None:
+    def _judged(self, outcome: Outcome, journey: Journey) -> None:
         """The API has answered, or certainly will not."""
-        submit = journey.submit
+        account = journey.origin.account
+        fields = api_fields(outcome, journey.decoded.text if journey.decoded else "")
+        if outcome.verdict is Verdict.ACCEPTED:
+            if journey.completes:
+                self._reassembly.settle(journey.base)
+            submit = journey.submit
+            if submit.replace_if_present_flag:
+                self._replacing.replace(submit, account, outcome.message_id)
+            account.remember(outcome.message_id, submit, journey.time_to_send)
+            self._accepted(journey, outcome.message_id, fields, "message_relayed")
+            return
         tlvs: tuple[Tlv, ...] = ()
-        if outcome.verdict is not Verdict.ACCEPTED:
-            if journey.origin.account.settings.error_detail_tlv and outcome.error.detail:
-                text = outcome.error.detail.encode("ascii", "replace")[:_DETAIL_OCTETS]
-                tlvs = (Tlv(Tag.additional_status_info_text, text + b"\0"),)
-            if outcome.verdict is Verdict.THROTTLED:
-                label = self._metrics.account(journey.origin.account.system_id)
-                self._metrics.throttled(label, "api").inc()
-        response = SubmitSmResp(
-            submit.sequence_number, outcome.command_status, outcome.message_id or None, tlvs
+        if account.settings.error_detail_tlv and outcome.error.detail:
+            text = outcome.error.detail.encode("ascii", "replace")[:_DETAIL_OCTETS]
+            tlvs = (Tlv(Tag.additional_status_info_text, text + b"\0"),)
+        if outcome.verdict is Verdict.THROTTLED:
+            self._metrics.throttled(self._metrics.account(account.system_id), "api").inc()
+        if journey.completes:
+            unknown = outcome.verdict is Verdict.UNKNOWN
+            self._reassembly.release(journey.base, "unknown" if unknown else "refused")
+        self._refuse(
+            journey, outcome.command_status, fields, tlvs, alarming=outcome.verdict in ALARMING
         )
-        fields = _api_fields(outcome, journey.translated.request.text if journey.translated else "")
-        self._finish(journey, response, fields, outcome.verdict in ALARMING)
 
-    def _refused(self, journey: _Journey, refusal: GatewayError) -> None:
+    # Answers.
+
+    def _accepted(
+        self, journey: Journey, message_id: str, fields: dict[str, object], event: str
+    ) -> None:
+        """Answer ESME_ROK, with the id in the form that the ESME reads."""
+        shown = journey.common_id or self._ids.shown(message_id, journey.origin)
+        if isinstance(shown, str):
+            self._say_accepted(shown, journey, message_id, fields, event)
+        else:
+            self._follow(
+                shown,
+                lambda short, journey: self._say_accepted(
+                    short, journey, message_id, fields, event
+                ),
+                journey,
+            )
+
+    def _say_accepted(
+        self,
+        shown_id: str,
+        journey: Journey,
+        message_id: str,
+        fields: dict[str, object],
+        event: str,
+    ) -> None:
+        response = SubmitSmResp(journey.submit.sequence_number, CommandStatus.ESME_ROK, shown_id)
+        status, seconds = self._finish(journey, response, fields)
+        if self._log_messages:
+            line = event_of(journey, status, message_id, shown_id, seconds)
+            self._log.info(event, **line, **fields)
+        self._when_idle()
+
+    def _refused(self, journey: Journey, refusal: GatewayError) -> None:
         """The gateway itself refuses; the API was not asked."""
-        response = SubmitSmResp(journey.submit.sequence_number, refusal.command_status)
-        self._finish(journey, response, {"detail": refusal.detail, **refusal.fields})
+        if journey.completes:
+            self._reassembly.release(journey.base, "refused")
+        self._refuse(journey, refusal.command_status, {"detail": refusal.detail, **refusal.fields})
 
-    def _failed(self, failure: Failure, journey: _Journey) -> None:
-        """A fault of ours: the edge of the request, where it is logged and answered."""
+    def _failed(self, failure: Failure, journey: Journey) -> None:
+        """A refusal that came later, or a fault of ours: the edge of the request."""
+        if journey.finished:
+            self._log.critical("answer_failed", failure=failure)
+            return
+        if isinstance(failure.value, GatewayError):
+            self._refused(journey, failure.value)
+            return
         self._log.error(
             "relay_failed",
             failure=failure.getTraceback(),
             session_id=journey.origin.session_id,
         )
-        response = SubmitSmResp(journey.submit.sequence_number, CommandStatus.ESME_RSYSERR)
-        self._finish(journey, response, {"detail": "internal error"})
+        if journey.completes:
+            self._reassembly.release(journey.base, "unknown")
+        self._refuse(journey, CommandStatus.ESME_RSYSERR, {"detail": "internal error"})
 
-    def _finish(
+    def _refuse(
         self,
-        journey: _Journey,
-        response: SubmitSmResp,
+        journey: Journey,
+        command_status: int,
         fields: dict[str, object],
+        tlvs: tuple[Tlv, ...] = (),
+        *,
         alarming: bool = False,
     ) -> None:
-        """Answer, count, and say it in one line; `fields` are what only this line says."""
+        response = SubmitSmResp(journey.submit.sequence_number, command_status, None, tlvs)
+        status, seconds = self._finish(journey, response, fields)
+        log = self._log.error if alarming else self._log.warning
+        log("message_refused", **event_of(journey, status, "", "", seconds), **fields)
+        self._when_idle()
+
+    def _finish(
+        self, journey: Journey, response: SubmitSmResp, fields: dict[str, object]
+    ) -> tuple[str, float]:
+        """Answer and count; give the name of the status, and how many seconds it took."""
+        journey.finished = True
         if not journey.answer(response):
             fields["answered"] = False
         self.in_flight -= 1
@@ -196,62 +306,4 @@ class Relay:
         metrics = self._metrics
         metrics.submit_duration.observe(seconds)
         metrics.submits(metrics.account(origin.account.system_id), status).inc()
-        if response.command_status != CommandStatus.ESME_ROK:
-            log = self._log.error if alarming else self._log.warning
-            log("message_refused", **_event(journey, response, status, seconds), **fields)
-        elif self._log_messages:
-            self._log.info(
-                "message_relayed", **_event(journey, response, status, seconds), **fields
-            )
-        self._when_idle()
-
-
-def _event(
-    journey: _Journey, response: SubmitSmResp, status: str, seconds: float
-) -> dict[str, object]:
-    """What the line of every message says."""
-    submit, origin = journey.submit, journey.origin
-    event: dict[str, object] = {
-        "session_id": origin.session_id,
-        "system_id": origin.account.system_id,
-        "sequence_number": submit.sequence_number,
-        "command_status": status,
-        "source": submit.source.addr,
-        "destination": submit.destination.addr,
-        "seconds": round(seconds, 4),
-    }
-    if response.message_id:
-        event["message_id"] = response.message_id
-        if origin.interface_version is InterfaceVersion.V33:
-            shown = message_id_for(origin.interface_version, response.message_id)
-            event["short_message_id"] = shown
-    if journey.translated is not None:
-        decoded = journey.translated.decoded
-        event["charset"] = decoded.charset
-        event["characters"] = len(decoded.text)
-        if decoded.errors:
-            event["decode_errors"] = decoded.errors
-        if decoded.flags:
-            event["flags"] = list(decoded.flags)
-    return event
-
-
-def _api_fields(outcome: Outcome, text: str) -> dict[str, object]:
-    """What the API said, as far as it says more than "accepted", without the message's text."""
-    fields: dict[str, object] = {"outcome": outcome.verdict.value}
-    if outcome.http_status and outcome.verdict is not Verdict.ACCEPTED:
-        fields["http_status"] = outcome.http_status
-    if outcome.error is not NO_ERROR:
-        error = outcome.error
-        found = {"code": error.code, "api_source": error.source, "detail": error.detail}
-        fields |= {name: _unquoted(value, text) for name, value in found.items() if value}
-    return fields
-
-
-def _unquoted(words: str, text: str) -> str:
-    """`words` without the text that an API may quote, whole or cut off at the end."""
-    if len(text) < _LEAST_TELLING:
-        return words
-    words = words.replace(text, "[text]")
-    place = words.find(text[:_TELLING])
-    return words if place < 0 else f"{words[:place]}[text]"
+        return status, seconds

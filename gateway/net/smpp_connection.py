@@ -12,14 +12,15 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from gateway.bridge.accounts import BIND_TYPES, Account, BindRefused
-from gateway.bridge.relay import Origin
+from gateway.bridge.journey import Origin
 from gateway.metrics import UNKNOWN
 from gateway.smpp import effects as e
 from gateway.smpp.codec import encode
 from gateway.smpp.constants import RESPONSE_BIT, CommandId, CommandStatus, name_of
-from gateway.smpp.pdu import Bind, SubmitSmResp
+from gateway.smpp.pdu import Bind
 from gateway.smpp.session import Session
-from gateway.smpp.states import State
+from gateway.smpp.states import INQUIRIES, SUBMISSIONS, State
+from gateway.smpp.versions import Response
 
 if TYPE_CHECKING:
     from gateway.net.smpp_server import SmppServer
@@ -60,6 +61,7 @@ class SmppConnection(Protocol):
             e.Refuse: self._refused,
             e.Authenticate: self._authenticate,
             e.Submit: self._submit,
+            e.Inquire: self._inquire,
             e.PauseReading: lambda _: self._hold_back(),
             e.ResumeReading: lambda _: self._go_on(),
             e.Flag: self._flag,
@@ -186,7 +188,11 @@ class SmppConnection(Protocol):
         assert self._origin is not None  # noqa: S101  only bound sessions submit
         self.server.relay.submit(effect.pdu, self._origin, self._answer, effect.received_at)
 
-    def _answer(self, response: SubmitSmResp) -> bool:
+    def _inquire(self, effect: e.Inquire) -> None:
+        assert self._origin is not None  # noqa: S101  only bound sessions inquire
+        self.server.inquiries.inquire(effect.pdu, self._origin, self._answer, effect.received_at)
+
+    def _answer(self, response: Response) -> bool:
         reachable = self.session.state is not State.CLOSED
         self.run(self.session.respond(response, self.server.clock.seconds()))
         return reachable
@@ -197,11 +203,13 @@ class SmppConnection(Protocol):
         status = name_of(CommandStatus, effect.pdu.command_status)
         request = effect.pdu.command_id & ~RESPONSE_BIT
         system_id = self.account.system_id if self.account else UNKNOWN
-        if request == CommandId.submit_sm:
-            label = metrics.account(system_id) if self.account else UNKNOWN
+        label = metrics.account(system_id) if self.account else UNKNOWN
+        if request in SUBMISSIONS:
             metrics.submits(label, status).inc()
             if effect.pdu.command_status == CommandStatus.ESME_RTHROTTLED:
                 metrics.throttled(label, "window").inc()
+        elif request in INQUIRIES:
+            metrics.inquiries(label, CommandId(request).name, status).inc()
         elif request in BIND_TYPES:
             metrics.binds(BIND_TYPES[CommandId(request)], status).inc()
         self.log.warning(

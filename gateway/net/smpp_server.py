@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -17,12 +18,14 @@ from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 
 from gateway.bridge.accounts import Account, BindPenalties
-from gateway.bridge.relay import Answer, Origin
+from gateway.bridge.journey import Origin
 from gateway.metrics import Metrics
 from gateway.net.smpp_connection import SmppConnection
 from gateway.smpp.constants import CommandId
-from gateway.smpp.pdu import Bind, SubmitSm
+from gateway.smpp.effects import Inquiry, Submission
+from gateway.smpp.pdu import Bind
 from gateway.smpp.session import SessionLimits
+from gateway.smpp.versions import Response
 
 _BEAT: Final = 0.5  # seconds; how late a timer may be
 
@@ -35,11 +38,22 @@ class Doorkeeper(Protocol):
     def knows(self, system_id: str) -> bool: ...
 
 
+Respond = Callable[[Response], bool]  # False when the ESME is gone and will not see it
+
+
 class Relays(Protocol):
-    """Who relays messages: `bridge.relay.Relay`."""
+    """Who relays messages: `bridge.submissions.Submissions`."""
 
     def submit(
-        self, submit: SubmitSm, origin: Origin, answer: Answer, received_at: float | None = None
+        self, pdu: Submission, origin: Origin, respond: Respond, received_at: float | None = None
+    ) -> None: ...
+
+
+class Inquires(Protocol):
+    """Who knows what became of them: `bridge.inquiries.Inquiries`."""
+
+    def inquire(
+        self, pdu: Inquiry, origin: Origin, respond: Respond, received_at: float | None = None
     ) -> None: ...
 
 
@@ -55,6 +69,7 @@ class SmppServer(Factory):
         system_id: str,
         doorkeeper: Doorkeeper,
         relay: Relays,
+        inquiries: Inquires,
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
@@ -63,6 +78,7 @@ class SmppServer(Factory):
         self.system_id = system_id
         self.doorkeeper = doorkeeper
         self.relay = relay
+        self.inquiries = inquiries
         self.metrics = metrics
         self.log = log
         self.penalties = BindPenalties()

@@ -1,4 +1,4 @@
-"""Sends one message to the API: a request, a bounded retry, a judgement.
+"""Asks the API: a request, a bounded retry, a judgement.
 
 The one rule that matters stands here: only a request that certainly was not sent is tried
 again, and only within its deadline. The API has no idempotency key, so whatever may have
@@ -8,17 +8,23 @@ been read by it is never repeated.
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
+from urllib.parse import quote
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from gateway.metrics import Metrics
-from gateway.omnichannel.outcome import Outcome, Override, judge, judge_failure
-from gateway.omnichannel.payload import SmsRequest, encode
+from gateway.omnichannel.outcome import Outcome, Override, judge, judge_failure, judge_inquiry
+from gateway.omnichannel.payload import Delivery, SmsRequest, encode, read_delivery
 from gateway.omnichannel.transport import FailureKind, HttpAnswer, HttpResult, Transport
+from gateway.smpp.constants import CommandStatus
+
+Judge = Callable[[int, bytes, tuple[Override, ...]], Outcome]
 
 _SEND: Final = "/omnimessage"
 _FIRST_PAUSE: Final = 0.1  # seconds before the second attempt; doubles with each further one
@@ -45,7 +51,7 @@ class Credentials:
 
 
 class OmnichannelClient:
-    """The API as a function of a message; `clock` is the reactor."""
+    """The API as functions of a message; `clock` is the reactor."""
 
     def __init__(
         self,
@@ -62,27 +68,57 @@ class OmnichannelClient:
 
     def send(self, sms: SmsRequest, credentials: Credentials, seconds: float) -> Deferred[Outcome]:
         """The outcome, within `seconds` from now. The Deferred never fails."""
-        attempt = _Attempt(encode(sms), credentials, self._clock.seconds() + seconds)
-        return self._post(attempt)
-
-    def _post(self, attempt: _Attempt) -> Deferred[Outcome]:
-        started = self._clock.seconds()
-        timeout = attempt.deadline - started - _TRANSPORT_SLACK
-        result = self._transport.post(
-            _SEND,
-            attempt.body,
-            authorization=attempt.credentials.authorization,
-            timeout=max(timeout, _SHORTEST_TIMEOUT),
+        ask = partial(
+            self._transport.post, _SEND, encode(sms), authorization=credentials.authorization
         )
-        return result.addCallback(self._judge, attempt, started)
+        return self._ask(_Exchange(ask, judge, self._clock.seconds() + seconds))
+
+    def status(
+        self, omnimessage_id: str, credentials: Credentials, seconds: float
+    ) -> Deferred[tuple[Outcome, Delivery]]:
+        """What became of a message, within `seconds`; the delivery is empty without an answer."""
+        found: list[Delivery] = []
+
+        def judge_status(status: int, body: bytes, overrides: tuple[Override, ...]) -> Outcome:
+            found.append(read_delivery(body))
+            return judge_inquiry(status, body, CommandStatus.ESME_RQUERYFAIL, overrides)
+
+        ask = partial(
+            self._transport.get,
+            f"{_SEND}/{quote(omnimessage_id, safe='')}/status",
+            authorization=credentials.authorization,
+        )
+        asked = self._ask(_Exchange(ask, judge_status, self._clock.seconds() + seconds))
+        return asked.addCallback(lambda outcome: (outcome, found[-1] if found else Delivery()))
+
+    def cancel(
+        self, omnimessage_id: str, credentials: Credentials, seconds: float
+    ) -> Deferred[Outcome]:
+        """Whether a scheduled message was cancelled, within `seconds`."""
+
+        def judge_cancel(status: int, body: bytes, overrides: tuple[Override, ...]) -> Outcome:
+            return judge_inquiry(status, body, CommandStatus.ESME_RCANCELFAIL, overrides)
+
+        ask = partial(
+            self._transport.delete,
+            f"{_SEND}/{quote(omnimessage_id, safe='')}",
+            authorization=credentials.authorization,
+        )
+        return self._ask(_Exchange(ask, judge_cancel, self._clock.seconds() + seconds))
+
+    def _ask(self, exchange: _Exchange) -> Deferred[Outcome]:
+        started = self._clock.seconds()
+        timeout = exchange.deadline - started - _TRANSPORT_SLACK
+        result = exchange.ask(timeout=max(timeout, _SHORTEST_TIMEOUT))
+        return result.addCallback(self._judge, exchange, started)
 
     def _judge(
-        self, result: HttpResult, attempt: _Attempt, started: float
+        self, result: HttpResult, exchange: _Exchange, started: float
     ) -> Outcome | Deferred[Outcome]:
         now = self._clock.seconds()
         self._seconds.observe(now - started)
         if isinstance(result, HttpAnswer):
-            outcome = judge(result.status, result.body, self._overrides)
+            outcome = exchange.judge(result.status, result.body, self._overrides)
         else:
             outcome = judge_failure(
                 sent=result.sent,
@@ -92,21 +128,21 @@ class OmnichannelClient:
         self._requests(outcome.verdict.value).inc()
         if isinstance(result, HttpAnswer) or result.sent or result.kind is FailureKind.CLOSED:
             return outcome
-        pause = attempt.next_pause()
-        if now + pause + _SHORTEST_TIMEOUT + _TRANSPORT_SLACK > attempt.deadline:
+        pause = exchange.next_pause()
+        if now + pause + _SHORTEST_TIMEOUT + _TRANSPORT_SLACK > exchange.deadline:
             return outcome
         paused: Deferred[None] = deferLater(self._clock, pause)
-        return paused.addCallback(lambda _: self._post(attempt))
+        return paused.addCallback(lambda _: self._ask(exchange))
 
 
-class _Attempt:
-    """One message on its way, over all its attempts."""
+class _Exchange:
+    """One request, over all its attempts: how it is made, and how its answer is read."""
 
-    __slots__ = ("_pause", "body", "credentials", "deadline")
+    __slots__ = ("_pause", "ask", "deadline", "judge")
 
-    def __init__(self, body: bytes, credentials: Credentials, deadline: float) -> None:
-        self.body = body
-        self.credentials = credentials
+    def __init__(self, ask: Callable[..., Deferred[HttpResult]], judge: Judge, deadline: float):
+        self.ask = ask
+        self.judge = judge
         self.deadline = deadline
         self._pause = _FIRST_PAUSE / 2
 

@@ -7,12 +7,18 @@ where neither says enough. Every row can be overridden in the configuration.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Final, NamedTuple
 
-from gateway.omnichannel.payload import ApiError, read_accepted, read_errors
-from gateway.smpp.constants import CommandStatus
+from gateway.omnichannel.payload import (
+    ApiError,
+    confirms_cancel,
+    read_accepted,
+    read_errors,
+    tells_status,
+)
+from gateway.smpp.constants import CommandStatus, MessageState
 
 _S = CommandStatus
 
@@ -21,6 +27,7 @@ class Verdict(Enum):
     """The kinds of answers; the value is the metric's label and the log's word."""
 
     ACCEPTED = "accepted"
+    ANSWERED = "answered"  # what was asked about a message is told, or done
     REFUSED = "refused"  # this message is at fault
     THROTTLED = "throttled"  # 429: not accepted, may be tried later
     UNAUTHORIZED = "unauthorized"  # our credentials or address: alarm
@@ -66,6 +73,38 @@ BY_FIELD: Final[dict[str, CommandStatus]] = {
     "ttl": _S.ESME_RINVEXPIRY,
 }
 
+
+class State(NamedTuple):
+    """A status of the API's in SMPP's words."""
+
+    message_state: MessageState
+    final: bool
+
+
+_M = MessageState
+_UNKNOWN_STATE: Final = State(_M.UNKNOWN, final=False)
+# API document section 4.3; "" is the null of a message that is in process.
+STATES: Final[dict[str, State]] = {
+    "": State(_M.ENROUTE, final=False),
+    "ACK": State(_M.ACCEPTED, final=False),
+    "ACCEPTD": State(_M.ACCEPTED, final=False),
+    "DELIVRD": State(_M.DELIVERED, final=True),
+    "SEEN": State(_M.DELIVERED, final=True),
+    "UNDELIV": State(_M.UNDELIVERABLE, final=True),
+    "FAILED": State(_M.UNDELIVERABLE, final=True),
+    "EXPIRED": State(_M.EXPIRED, final=True),
+    "REJECTD": State(_M.REJECTED, final=True),
+    "NACK": State(_M.REJECTED, final=True),
+    "DELETED": State(_M.DELETED, final=True),
+    "UNKNOWN": _UNKNOWN_STATE,
+}
+
+# What the body of a 2xx must be to answer a question, by what the answer "no such message" is.
+ANSWERS: Final[dict[CommandStatus, Callable[[bytes], bool]]] = {
+    _S.ESME_RQUERYFAIL: tells_status,
+    _S.ESME_RCANCELFAIL: confirms_cancel,
+}
+
 NO_ERROR: Final = ApiError()
 UNREACHABLE: Final = Row(Verdict.UNREACHABLE, _S.ESME_RSYSERR)
 UNKNOWN: Final = Row(Verdict.UNKNOWN, _S.ESME_RSYSERR)
@@ -109,7 +148,7 @@ def read_overrides(table: Mapping[str, str]) -> tuple[Override, ...]:
         for word in key.split():
             if word.startswith("[") and word.endswith("]"):
                 field = word[1:-1]
-            elif word in {kind.value for kind in Verdict} - {"accepted"}:
+            elif word in {kind.value for kind in Verdict} - {"accepted", "answered"}:
                 verdict = word
             elif word.isdecimal() and 100 < int(word) < 200:
                 code = word
@@ -147,6 +186,31 @@ def judge(status: int, body: bytes, overrides: tuple[Override, ...] = ()) -> Out
         error = next((found for found in errors if found.field in BY_FIELD), error)
         row = row._replace(command_status=BY_FIELD.get(error.field, row.command_status))
     return _overridden(row, status, error, overrides)
+
+
+def judge_inquiry(
+    status: int, body: bytes, unknown_message: CommandStatus, overrides: tuple[Override, ...] = ()
+) -> Outcome:
+    """What the answer to a question about a message means.
+
+    `unknown_message` says which question it was, and is what 404 means, and 400 as well: an
+    id that the API cannot read is nobody's.
+    """
+    if 200 <= status < 300:
+        if ANSWERS[unknown_message](body) and not read_errors(body):
+            return Outcome(Verdict.ANSWERED, _S.ESME_ROK, "", status)
+        error = ApiError(detail="2xx without the answer that was asked for")
+        return _overridden(UNKNOWN, status, error, overrides)
+    if status in {400, 404}:
+        errors = read_errors(body)
+        error = errors[0] if errors else NO_ERROR
+        return Outcome(Verdict.REFUSED, unknown_message, "", status, error)
+    return judge(status, body, overrides)
+
+
+def state_of(status: str) -> State:
+    """What a status of the API is to SMPP; words that it adds later are UNKNOWN."""
+    return STATES.get(status, _UNKNOWN_STATE)
 
 
 def judge_failure(*, sent: bool, detail: str, overrides: tuple[Override, ...] = ()) -> Outcome:

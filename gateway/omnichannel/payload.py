@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,6 +20,7 @@ class SmsRequest(NamedTuple):
     time_to_send: str = ""  # ISO 8601, UTC
     priority: str = ""  # low | regular | high
     autoconvert: str = "off"  # on | full | off
+    udh: str = ""  # hexadecimal: this is one part of a long message
 
 
 class Accepted(NamedTuple):
@@ -42,9 +44,22 @@ class ApiError:
         return self.source.rpartition("[")[2].rstrip("]")
 
 
+class Delivery(NamedTuple):
+    """One entry of a status answer: what became of a message in one channel.
+
+    `status` is "" while the message is in process; `err` is 0 then. `timestamp` is aware, in
+    UTC, None when there is none that can be read.
+    """
+
+    status: str = ""
+    err: int = 0
+    timestamp: datetime | None = None
+    sender: str = ""
+
+
 # The longest message_id that submit_sm_resp carries, without its NUL.
 _LONGEST_ID = 64
-_MOST_ERRORS = 20  # of one answer that are read
+_MOST_ERRORS = 20  # entries of one answer that are read
 # What is kept of a word of the API's, in characters: a log line has an end.
 _LONGEST_WORD = 300
 
@@ -60,6 +75,8 @@ def encode(sms: SmsRequest) -> bytes:
         message["sender"] = sms.sender
     if sms.ttl is not None:
         message["ttl"] = sms.ttl
+    if sms.udh:
+        message["udh"] = sms.udh
     body: dict[str, Any] = {"to": sms.to, "messages": [message]}
     if sms.time_to_send:
         body["time_to_send"] = sms.time_to_send
@@ -87,6 +104,46 @@ def read_errors(body: bytes) -> tuple[ApiError, ...]:
         for error in errors[:_MOST_ERRORS]
         if isinstance(error, dict)
     )
+
+
+def read_delivery(body: bytes) -> Delivery:
+    """The newest entry of a status answer that says something, an empty one if none does.
+
+    The entries stand in the order of sending (API document section 2.3).
+    """
+    statuses = _object(body).get("statuses")
+    entries = statuses if isinstance(statuses, list) else []
+    found = [_delivery(entry) for entry in entries[:_MOST_ERRORS] if isinstance(entry, dict)]
+    return next((one for one in reversed(found) if one.status), found[0] if found else Delivery())
+
+
+def tells_status(body: bytes) -> bool:
+    """Whether a body is a status answer at all."""
+    return isinstance(_object(body).get("statuses"), list)
+
+
+def confirms_cancel(body: bytes) -> bool:
+    """Whether a body is the answer to a cancellation: `{}`, or one with more in it."""
+    return body.strip() == b"{}" or bool(_object(body))
+
+
+def _delivery(entry: dict[str, Any]) -> Delivery:
+    err = _text(entry.get("err"))  # an integer, a string in the specification of 2019
+    return Delivery(
+        _text(entry.get("status")),
+        int(err) if err.isascii() and err.isdecimal() else 0,
+        _moment(_text(entry.get("timestamp"))),
+        _text(entry.get("sender")),
+    )
+
+
+def _moment(text: str) -> datetime | None:
+    """A timestamp; the API's samples bear no zone, which is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and last day of the calendar have no zone
+        return None
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.smpp.pdu import Bind, Pdu, SubmitSm
+from gateway.smpp.pdu import Bind, CancelSm, DataSm, Pdu, QuerySm, SubmitMulti, SubmitSm
+
+# Requests that bring a message, and those that ask about one sent before.
+Submission = SubmitSm | SubmitMulti | DataSm
+Inquiry = QuerySm | CancelSm
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,20 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Relay this message, then call `Session.respond` once with its submit_sm_resp.
+    """Relay this message, then call `Session.respond` once with its response.
 
     `received_at` is the moment its octets were read: it may have waited for the window.
     """
 
-    pdu: SubmitSm
+    pdu: Submission
+    received_at: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Inquire:
+    """Ask about this earlier message, then call `Session.respond` once with its response."""
+
+    pdu: Inquiry
     received_at: float = field(default=0.0, compare=False)
 
 
@@ -65,4 +77,6 @@ class Close:
     reason: str
 
 
-Effect = Send | Refuse | Authenticate | Submit | PauseReading | ResumeReading | Flag | Close
+Effect = (
+    Send | Refuse | Authenticate | Submit | Inquire | PauseReading | ResumeReading | Flag | Close
+)

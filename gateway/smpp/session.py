@@ -14,7 +14,7 @@ The rules:
 - Responses leave in the order in which results come, not in the order of requests.
 - `now` is monotonic seconds, given by the caller. The session never reads a clock.
 
-The caller runs the effects in order, calls `respond` once for every `Submit`, and
+The caller runs the effects in order, calls `respond` once for every `Submit` and `Inquire`, and
 `bind_accepted` or `bind_refused` once for every `Authenticate`. After `Close` or
 `connection_lost` every method answers without effects to run but `Flag`s.
 """
@@ -33,7 +33,7 @@ from gateway.smpp.framing import BadLength, Framer
 from gateway.smpp.own_requests import OwnRequests
 from gateway.smpp.states import BOUND, BOUND_AS, MOVES, UNSERVED, Move, State
 from gateway.smpp.timers import Due, TimerLimits, Timers
-from gateway.smpp.versions import adapted, status_for, version_of
+from gateway.smpp.versions import Response, adapted, status_for, version_of
 
 _S = CommandStatus
 
@@ -71,14 +71,14 @@ class Session:
         self.limits = limits
         self.state = State.OPEN
         self.interface_version = InterfaceVersion.V34
-        self.in_flight = 0  # Submits not yet responded to
+        self.in_flight = 0  # Submits and Inquires not yet responded to
         self.received: Counter[CommandId] = Counter()  # PDUs read, for the caller to take
         self.draining = False
         self._system_id = system_id
         self._framer = Framer(limits.max_pdu_before_bind)
         self._timers = Timers(limits.timers, now, now, now)
         self._authenticating = False
-        self._held: e.Submit | None = None  # the one that found the window full
+        self._held: e.Submit | e.Inquire | None = None  # the one that found the window full
         self._read_at = now  # when octets came last
         self._paused = False
         self._ours = OwnRequests()
@@ -166,9 +166,9 @@ class Session:
         self.received[command_id] += 1
         move = MOVES[self.state].get(command_id, Move.IGNORE)
         if move is Move.SUBMIT:
-            assert isinstance(pdu, p.SubmitSm)  # noqa: S101  MOVES says so
+            assert isinstance(pdu, e.Submission)  # noqa: S101  MOVES says so
             self._timers.message_at = now
-            return self._submit(e.Submit(pdu, self._read_at))
+            return self._hand_on(e.Submit(pdu, self._read_at))
         sequence_number = pdu.sequence_number
         match move:
             case Move.ENQUIRE_LINK:
@@ -180,12 +180,16 @@ class Session:
                 self._authenticating = True
                 self.interface_version = version_of(pdu.interface_version)
                 return [e.Authenticate(pdu)]
+            case Move.INQUIRE:
+                assert isinstance(pdu, e.Inquiry)  # noqa: S101  MOVES says so
+                self._timers.message_at = now
+                return self._hand_on(e.Inquire(pdu, self._read_at))
             case Move.UNBIND:
                 return self._peer_unbinds(sequence_number, now)
             case Move.UNSERVED:
                 self._timers.message_at = now
-                status = UNSERVED[command_id]
-                return [self._refuse(command_id, sequence_number, status, "not served")]
+                status, detail = UNSERVED[command_id]
+                return [self._refuse(command_id, sequence_number, status, detail)]
             case Move.ALREADY_BOUND:
                 detail = "the session is bound already"
                 return [self._refuse(command_id, sequence_number, _S.ESME_RALYBND, detail)]
@@ -208,8 +212,8 @@ class Session:
 
     # Messages and their answers.
 
-    def _submit(self, submit: e.Submit) -> list[e.Effect]:
-        pdu = submit.pdu
+    def _hand_on(self, request: e.Submit | e.Inquire) -> list[e.Effect]:
+        pdu = request.pdu
         if self.draining:
             detail = "the gateway is stopping"
             return [self._refuse(pdu.command_id, pdu.sequence_number, _S.ESME_RMSGQFUL, detail)]
@@ -221,13 +225,13 @@ class Session:
                     e.Flag("window_full"),
                     self._refuse(pdu.command_id, pdu.sequence_number, status, detail),
                 ]
-            self._held = submit
+            self._held = request
             return [e.Flag("window_full")]
         self.in_flight += 1
-        return [submit]
+        return [request]
 
-    def respond(self, response: p.SubmitSmResp, now: float) -> list[e.Effect]:
-        """The answer to one `Submit`, in the form that the ESME's version understands."""
+    def respond(self, response: Response, now: float) -> list[e.Effect]:
+        """The answer to one `Submit` or `Inquire`, in the form that the ESME's version knows."""
         self.in_flight -= 1
         if self.state is State.CLOSED:
             return [e.Flag("answer_after_close")]
@@ -237,7 +241,7 @@ class Session:
         window = self.limits.window
         if held is not None and self.in_flight <= window - max(1, window // 4):
             self._held = None
-            effects += self._submit(held)
+            effects += self._hand_on(held)
             effects += self._take(now)
         return effects + self._settled(now)
 

@@ -30,6 +30,7 @@ class Move(Enum):
     BIND = auto()
     ALREADY_BOUND = auto()  # its response with ESME_RALYBND
     SUBMIT = auto()
+    INQUIRE = auto()
     UNSERVED = auto()  # its response with the truthful failure of `UNSERVED`
     WRONG_STATE = auto()  # its response with ESME_RINVBNDSTS
     ENQUIRE_LINK = auto()
@@ -47,7 +48,8 @@ BOUND: Final = frozenset(BOUND_AS.values())
 
 _C = CommandId
 _BINDS = (_C.bind_receiver, _C.bind_transmitter, _C.bind_transceiver)
-_OTHER_REQUESTS = (_C.submit_multi, _C.data_sm, _C.query_sm, _C.cancel_sm, _C.replace_sm)
+SUBMISSIONS: Final = (_C.submit_sm, _C.submit_multi, _C.data_sm)
+INQUIRIES: Final = (_C.query_sm, _C.cancel_sm)
 _LINK_RESPONSES = (_C.generic_nack, _C.enquire_link_resp, _C.unbind_resp)
 _COLUMNS = (State.OPEN, State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX, State.UNBINDING)
 
@@ -56,6 +58,7 @@ _CELLS: Final = {
     "B": Move.BIND,
     "A": Move.ALREADY_BOUND,
     "S": Move.SUBMIT,
+    "I": Move.INQUIRE,
     "U": Move.UNSERVED,
     "x": Move.WRONG_STATE,
     "E": Move.ENQUIRE_LINK,
@@ -66,8 +69,9 @@ _CELLS: Final = {
 _ROWS: Final = (
     # columns: OPEN TX RX TRX UNBINDING
     (_BINDS, "B A A A x"),
-    ((_C.submit_sm,), "x S x S x"),
-    (_OTHER_REQUESTS, "x U x U x"),
+    (SUBMISSIONS, "x S x S x"),
+    (INQUIRIES, "x I x I x"),
+    ((_C.replace_sm,), "x U x U x"),
     ((_C.deliver_sm,), "x x x x x"),
     ((_C.deliver_sm_resp, _C.data_sm_resp), "- - R R R"),
     ((_C.enquire_link,), "E E E E E"),
@@ -86,11 +90,11 @@ MOVES: Final[dict[State, dict[CommandId, Move]]] = {
     for column, state in enumerate(_COLUMNS)
 }
 
-# What a request that is not served is told: final, in the words its response has for failure.
-UNSERVED: Final[dict[CommandId, CommandStatus]] = {
-    _C.submit_multi: CommandStatus.ESME_RSUBMITFAIL,
-    _C.data_sm: CommandStatus.ESME_RDELIVERYFAILURE,
-    _C.query_sm: CommandStatus.ESME_RQUERYFAIL,
-    _C.cancel_sm: CommandStatus.ESME_RCANCELFAIL,
-    _C.replace_sm: CommandStatus.ESME_RREPLACEFAIL,
+# What a request that is not served is told, in the words its response has for failure, and
+# why. The API has no call that changes a message.
+UNSERVED: Final[dict[CommandId, tuple[CommandStatus, str]]] = {
+    _C.replace_sm: (
+        CommandStatus.ESME_RREPLACEFAIL,
+        "a message that was accepted cannot be changed; cancel_sm works while it is scheduled",
+    ),
 }

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 _FORM = re.compile(r"([0-9]{2})" * 6 + r"([0-9])([0-9]{2})([+\-R])")
 _CENTURY = 2000
 _MOST_QUARTERS = 48
+_MOST_SECONDS = 99 * 86_400  # two digits of days
 
 
 class InvalidTime(ValueError):
@@ -58,6 +59,14 @@ def format_absolute(moment: datetime) -> str:
     if not 0 <= moment.year - _CENTURY < 100:
         raise InvalidTime("the absolute form names the years 2000 to 2099 only")
     return moment.strftime("%y%m%d%H%M%S000+")
+
+
+def format_relative(seconds: int) -> str:
+    """So many seconds from now in the relative form: 1 s to 99 days, and what is beyond cut."""
+    days, rest = divmod(min(seconds, _MOST_SECONDS), 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, rest = divmod(rest, 60)
+    return f"0000{days:02d}{hours:02d}{minutes:02d}{rest:02d}000R"
 
 
 def _months_later(moment: datetime, months: int) -> datetime:

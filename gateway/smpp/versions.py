@@ -6,7 +6,14 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.smpp.constants import CommandStatus, InterfaceVersion
-from gateway.smpp.pdu import SubmitSmResp
+from gateway.smpp.pdu import (
+    CancelSmResp,
+    DataSmResp,
+    MessageResp,
+    QuerySmResp,
+    SubmitMultiResp,
+    SubmitSmResp,
+)
 
 _S = CommandStatus
 
@@ -24,8 +31,8 @@ BEFORE_5_0: Final[dict[int, CommandStatus]] = {
     **{status: _S.ESME_RSUBMITFAIL for status in _S if status >= _S.ESME_RINVBCASTFREQINT},
 }
 
-# A message_id of 3.3 has 9 octets with its NUL, and they are hexadecimal digits.
-_MESSAGE_ID_3_3: Final = 8
+# What a request that was handed on is answered with.
+Response = SubmitSmResp | SubmitMultiResp | DataSmResp | QuerySmResp | CancelSmResp
 
 
 def version_of(interface_version: int) -> InterfaceVersion:
@@ -42,28 +49,25 @@ def status_for(version: InterfaceVersion, status: int) -> int:
     return status if version is InterfaceVersion.V50 else BEFORE_5_0.get(status, status)
 
 
-def message_id_for(version: InterfaceVersion, message_id: str) -> str:
-    """`message_id` as this version can carry it: 3.3 gets the first 8 digits of a UUID."""
-    return message_id[:_MESSAGE_ID_3_3] if version is InterfaceVersion.V33 else message_id
-
-
-def adapted(response: SubmitSmResp, version: InterfaceVersion) -> SubmitSmResp:
+def adapted(response: Response, version: InterfaceVersion) -> Response:
     """The response as an ESME of this version understands it.
 
     A response with a status has no message_id (SMPP 3.4 section 4.4.2) but for an empty one
-    before TLVs, which would be read as it. 3.3 knows only short ids. TLVs go to 5.0 binds
-    alone: aiosmpplib and naz take them for a part of the message_id, smpplib raises.
+    before TLVs, which would be read as it. TLVs go to 5.0 binds alone: aiosmpplib and naz take
+    them for a part of the message_id, smpplib raises.
     """
     status = response.command_status
-    if status == CommandStatus.ESME_ROK and version is not InterfaceVersion.V33:
+    if status == CommandStatus.ESME_ROK:
+        if isinstance(response, SubmitMultiResp) and response.unsuccess:
+            unsuccess = tuple(
+                one._replace(error_status=status_for(version, one.error_status))
+                for one in response.unsuccess
+            )
+            return replace(response, unsuccess=unsuccess)
         return response
+    status = status_for(version, status)
+    if not isinstance(response, MessageResp):
+        return replace(response, command_status=status)
     tlvs = response.tlvs if version is InterfaceVersion.V50 else ()
-    message_id = response.message_id
-    if status != CommandStatus.ESME_ROK:
-        message_id = "" if tlvs else None
-    return replace(
-        response,
-        command_status=status_for(version, status),
-        message_id=message_id and message_id_for(version, message_id),
-        tlvs=tlvs,
-    )
+    message_id = "" if tlvs else None
+    return replace(response, command_status=status, message_id=message_id, tlvs=tlvs)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.bridge.translate import Writing, translate
+from gateway.bridge.translate import Translated, Writing, passed_through, read, translate
 from gateway.config import AccountSettings
 from gateway.errors import GatewayError
 from gateway.omnichannel.payload import SmsRequest, encode
@@ -37,13 +37,19 @@ def submit(**fields: Any) -> SubmitSm:
     return SubmitSm(1, **given_fields)
 
 
+def whole(message: SubmitSm, account: Writing, now: datetime) -> Translated:
+    """One message by itself, as if it were no part of a longer one."""
+    found = read(message, account, now)
+    return translate(found, (found.content,), account)
+
+
 def request(account: Writing | None = None, now: datetime = NOW, **fields: Any) -> SmsRequest:
-    return translate(submit(**fields), account or writing(), now).request
+    return whole(submit(**fields), account or writing(), now).request
 
 
 def refusal(account: Writing | None = None, now: datetime = NOW, **fields: Any) -> str:
     with pytest.raises(GatewayError) as caught:
-        translate(submit(**fields), account or writing(), now)
+        whole(submit(**fields), account or writing(), now)
     assert caught.value.detail
     return caught.value.command_status.name
 
@@ -52,6 +58,7 @@ def payload(text: bytes) -> tuple[Tlv, ...]:
     return (Tlv(PAYLOAD, text),)
 
 
+PART = b"\x05\x00\x03\x01\x02\x01Hello"
 PLAIN = SmsRequest("+37255500001", "Hello", sender="Bank")
 
 
@@ -145,25 +152,24 @@ def test_a_submit_sm_that_is_relayed(
             ({"data_coding": dc}, "ESME_RINVDCS")
             for dc in (0x02, 0x04, 0x09, 0x14, 0x20, 0x44, 0xF4, 0xF7, 0xFC)
         ),
-        # a user data header, alone or among other bits
-        *(({"esm_class": bits}, "ESME_RINVESMCLASS") for bits in (0x40, 0x43, 0xC0, 0xFF)),
+        # a part of a binary message is refused by itself
+        ({"data_coding": 4, "esm_class": 0x40, "short_message": PART}, "ESME_RINVDCS"),
+        # ports in the user data header, 8 and 16 bits, alone, among other bits, in a payload
+        *(
+            ({"esm_class": bits, "short_message": b"\x04\x04\x02\x01\x02x"}, "ESME_RINVESMCLASS")
+            for bits in (0x40, 0x43, 0xC0, 0xFF)
+        ),
         (
-            {"esm_class": 0x40, "short_message": b"\x05\x00\x03\x01\x02\x01Hello"},
+            {"esm_class": 0x40, "short_message": b"\x06\x05\x04\x0b\x84\x23\xf0x"},
             "ESME_RINVESMCLASS",
         ),
-        ({"esm_class": 0x40, "short_message": b"", "tlvs": payload(b"x")}, "ESME_RINVESMCLASS"),
-        # sar_*, each and all, in any order and beside a payload
-        *(
-            ({"tlvs": (Tlv(tag, b"\1"),)}, "ESME_ROPTPARNOTALLWD")
-            for tag in (0x020C, 0x020E, 0x020F)
-        ),
         (
-            {"tlvs": (Tlv(0x020F, b"\1"), Tlv(0x020C, b"\0\1"), Tlv(0x020E, b"\2"))},
-            "ESME_ROPTPARNOTALLWD",
-        ),
-        (
-            {"short_message": b"", "tlvs": (*payload(b"x"), Tlv(0x020C, b"\0\1"))},
-            "ESME_ROPTPARNOTALLWD",
+            {
+                "esm_class": 0x40,
+                "short_message": b"",
+                "tlvs": payload(b"\x0b\x00\x03\x01\x02\x01\x05\x04\x0b\x84\x23\xf0x"),
+            },
+            "ESME_RINVESMCLASS",
         ),
         # a port, alone and beside a payload
         *(
@@ -378,9 +384,128 @@ def test_both_texts_where_the_account_says_which(text_twice: str, text: str) -> 
 
 
 def test_what_the_text_went_through() -> None:
-    found = translate(submit(data_coding=0x10), writing(), NOW)
+    found = whole(submit(data_coding=0x10), writing(), NOW)
     assert (found.decoded.charset, found.decoded.message_class) == ("gsm7", 0)
     assert found.decoded.text == found.request.text
+
+
+# Parts of long messages, texts by number, and replacing.
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "reference", "total", "number"),
+    [
+        ({"esm_class": 0x40, "short_message": PART}, "udh8", 1, 2, 1),
+        ({"esm_class": 0x43, "short_message": PART}, "udh8", 1, 2, 1),
+        ({"esm_class": 0x40, "short_message": b"", "tlvs": payload(PART)}, "udh8", 1, 2, 1),
+        (
+            {"tlvs": (Tlv(0x020F, b"\3"), Tlv(0x020C, b"\1\2"), Tlv(0x020E, b"\3"))},
+            *("sar", 0x102, 3, 3),
+        ),
+    ],
+)
+def test_a_part_knows_its_place(
+    fields: dict[str, Any], kind: str, reference: int, total: int, number: int
+) -> None:
+    part = read(submit(**fields), writing(), NOW).part
+    assert part == (kind, reference, total, number)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"esm_class": 0x40, "short_message": b"\x05\x00\x03\x01\x01\x01Hello"},  # total 1
+        {"esm_class": 0x40, "short_message": b"\x05\x00\x03\x01\x02\x03Hello"},  # 3 of 2
+        {"esm_class": 0x00, "short_message": b"\x05\x00\x03Hello"},  # no header is announced
+        *({"tlvs": (Tlv(tag, b"\1"),)} for tag in (0x020C, 0x020E, 0x020F)),
+        {"tlvs": (Tlv(0x020C, b"\1\2"), Tlv(0x020E, b"\2"))},
+    ],
+)
+def test_what_is_no_part_is_whole(fields: dict[str, Any]) -> None:
+    found = read(submit(**fields), writing(), NOW)
+    assert found.part is None
+    assert request(**fields).text.endswith("Hello")
+    assert request(**fields).udh == ""
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"destination": Address()},
+        {"source": Address(5, 0, "much too long a name")},
+        {"validity_period": "soon"},
+        {"schedule_delivery_time": "soon"},
+    ],
+)
+def test_a_part_that_could_never_be_relayed_is_refused_by_itself(wrong: dict[str, Any]) -> None:
+    with pytest.raises(GatewayError):
+        read(submit(esm_class=0x40, short_message=PART, **wrong), writing(), NOW)
+
+
+def test_the_first_message_is_the_envelope_and_all_contents_the_text() -> None:
+    first = submit(esm_class=0x40, short_message=b"\x05\x00\x03\x01\x02\x01a\x1b", priority_flag=2)
+    second = submit(esm_class=0x40, short_message=b"\x05\x00\x03\x01\x02\x02\x65b")
+    account = writing()
+    messages = [read(one, account, NOW) for one in (first, second)]
+    found = translate(messages[0], [one.content for one in messages], account)
+    assert found.request == PLAIN._replace(text="a€b", priority="high")
+
+
+@pytest.mark.parametrize(
+    ("fields", "with_length", "without"),
+    [
+        ({"esm_class": 0x40, "short_message": PART}, "050003010201", "0003010201"),
+        (
+            {"esm_class": 0x40, "short_message": b"\x06\x08\x04\x01\x02\x02\x01Hello"},
+            *("06080401020201", "080401020201"),
+        ),
+        (
+            {"tlvs": (Tlv(0x020C, b"\1\2"), Tlv(0x020E, b"\3"), Tlv(0x020F, b"\2"))},
+            *("06080401020302", "080401020302"),
+        ),
+        # The API chooses the alphabet from the text, so no language may be told.
+        (
+            {"esm_class": 0x40, "short_message": b"\x08\x24\x01\x01\x00\x03\x01\x02\x01x"},
+            *("050003010201", "0003010201"),
+        ),
+    ],
+)
+def test_the_header_of_a_part_that_is_passed_through(
+    fields: dict[str, Any], with_length: str, without: str
+) -> None:
+    content = read(submit(**fields), writing(), NOW).content
+    assert passed_through(content, includes_length=True) == with_length
+    assert passed_through(content, includes_length=False) == without
+
+
+def test_packed_text_of_an_account_that_packs() -> None:
+    hello = bytes.fromhex("c8329bfd06")  # 3GPP TS 23.038 section 6.1.2: "Hello"
+    assert request(writing(packed=True), short_message=hello).text == "Hello"
+    assert request(writing(packed=True), short_message=hello, data_coding=0xF1).text == "Hello"
+
+
+def test_a_malformed_header_is_read_past_or_refused() -> None:
+    fields: dict[str, Any] = {"esm_class": 0x40, "short_message": b"\x06\x00\x03\x01\x02\x01xHello"}
+    assert request(**fields).text.endswith("Hello")
+    assert refusal(writing(malformed_udh="refuse"), **fields) == "ESME_RINVESMCLASS"
+
+
+def test_texts_by_number() -> None:
+    account = writing(default_messages={"1": "Your taxi is here.", "255": "Ž"})
+    fields: dict[str, Any] = {"short_message": b"", "data_coding": 8}
+    assert request(account, sm_default_msg_id=1, **fields).text == "Your taxi is here."
+    assert request(account, sm_default_msg_id=255, **fields).text == "Ž"
+    assert refusal(account, sm_default_msg_id=2, **fields) == "ESME_RINVDFTMSGID"
+    # A text of its own wins (SMPP 3.4 section 5.2.20).
+    assert request(account, sm_default_msg_id=1).text == "Hello"
+
+
+def test_replacing_what_cannot_be_replaced() -> None:
+    assert request(replace_if_present_flag=1) == PLAIN
+    account = writing(replace_if_present="refuse")
+    assert refusal(account, replace_if_present_flag=1) == "ESME_RINVSUBREP"
+    assert request(account) == PLAIN
 
 
 # Whatever is submitted: a request that the API's schema takes, or a refusal.
@@ -429,7 +554,7 @@ _submits = st.builds(
     st.just(1),
     source=mostly(_sources, _addresses),
     destination=mostly(_destinations, _addresses),
-    esm_class=mostly(st.sampled_from([0, 3]), _octet),
+    esm_class=mostly(st.sampled_from([0, 3, 0x40]), _octet),
     priority_flag=_octet,
     schedule_delivery_time=_times,
     validity_period=_times,
@@ -450,6 +575,9 @@ _writings = st.builds(
     ucs2_little_endian=st.booleans(),
     strip_nul=st.booleans(),
     text_twice=st.sampled_from(["refuse", "short_message", "message_payload"]),
+    packed=st.booleans(),
+    malformed_udh=st.sampled_from(["accept", "refuse"]),
+    default_messages=st.sampled_from([{}, {"7": "seven"}]),
     default_sender=st.sampled_from(["", "Default", "+37255500009"]),
     country_prefix=st.sampled_from(["", "372", "1"]),
     trunk_prefix=st.sampled_from(["", "0", "8"]),
@@ -472,7 +600,7 @@ def refused_properly(error: GatewayError, message: SubmitSm) -> None:
 @given(_submits, _writings)
 def test_what_is_relayed_is_what_the_api_takes(message: SubmitSm, account: Writing) -> None:
     try:
-        found = translate(message, account, NOW).request
+        found = whole(message, account, NOW).request
     except GatewayError as error:
         refused_properly(error, message)
         return
@@ -503,7 +631,7 @@ def test_the_property_above_sees_requests_and_refusals() -> None:
         data_coding=8,
         short_message="Tere 😀".encode("utf-16-be"),
     )
-    found = translate(everything, writing(autoconvert="full"), NOW).request
+    found = whole(everything, writing(autoconvert="full"), NOW).request
     assert found == SmsRequest(
         "+37255500001",
         "Tere 😀",

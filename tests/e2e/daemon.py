@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGKILL, SIGTERM
 from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 COMMAND = str(Path(sys.executable).with_name("smpp-gateway"))
 LIMIT = 15.0  # seconds for a start, a stop, or anything else that is waited for
 
+TELLING = 12  # characters of a text that nothing but a quotation has
 USERNAME, PASSWORD = "api-user", "api-Geheim-7391"
 
 # config/demo.toml on free ports; its account has the password "demo".
@@ -54,11 +56,43 @@ def until(true: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
     return found
 
 
+class Sandbox:
+    """`smpp-gateway sandbox`, a process of its own that outlives a gateway; a context manager."""
+
+    def __init__(self, *options: str) -> None:
+        self._options = options
+
+    def __enter__(self) -> Self:
+        credentials = ("--username", USERNAME, "--password", PASSWORD, "--rate-limit", "0")
+        self.process = subprocess.Popen(
+            [COMMAND, "sandbox", "--listen", "127.0.0.1:0", *credentials, *self._options],
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/v1", line)
+        assert found, line
+        self.port = int(found[1])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(LIMIT)
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
 class Daemon:
     """`smpp-gateway serve`; use as a context manager.
 
     The keyword arguments are lines of TOML for their tables, `accounts` whole tables. Unless
-    `base_url` points elsewhere, the sandbox runs inside and is what the API's questions go to.
+    `base_url` or the port of another `Sandbox` points elsewhere, the sandbox runs inside and
+    is what the API's questions go to.
+
+    Its folder, with the store in it, stays until `end`: `start` after a `stop` or a `crash`
+    goes on with the same store. Ports are new then.
     """
 
     def __init__(
@@ -73,9 +107,11 @@ class Daemon:
         more: str = "",
         listen: str = "127.0.0.1:0",
         environment: dict[str, str] | None = None,
+        sandbox_port: int = 0,
     ) -> None:
-        self._sandbox_port = free_port()
-        own = "" if base_url else f'[sandbox]\nlisten = "127.0.0.1:{self._sandbox_port}"\n{sandbox}'
+        self._sandbox_port = sandbox_port or free_port()
+        inside = not base_url and not sandbox_port
+        own = f'[sandbox]\nlisten = "127.0.0.1:{self._sandbox_port}"\n{sandbox}' if inside else ""
         base_url = base_url or f"http://127.0.0.1:{self._sandbox_port}/v1"
         self.config = "\n".join(
             (
@@ -86,6 +122,9 @@ class Daemon:
             )
         )
         self._environment = environment or {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._lines_before = 0  # of the lives before this one
+        self.texts: set[str] = set()  # that the sandbox accepted, as far as it was asked
         self.stdout: list[str] = []
         self.stderr: list[str] = []
         self.ports: dict[str, int] = {}
@@ -103,20 +142,22 @@ class Daemon:
         if self.process.poll() is None:
             self.process.kill()
         self.wait()
-        self._folder.cleanup()
+        if self._folder:
+            self._folder.cleanup()
 
     def start(self) -> None:
         """Start it, and wait until it is ready; fails with its output if it never is."""
         self.launch()
-        until(lambda: self.process.poll() is not None or self.events("started"), "the start")
+        until(lambda: self.process.poll() is not None or self._since("started"), "the start")
         assert self.process.poll() is None, self.output()
-        self.ports = {event["listener"]: event["port"] for event in self.events("listening")}
+        self.ports = {event["listener"]: event["port"] for event in self._since("listening")}
         if "admin" in self.ports:
             until(lambda: self.admin("/readyz")[0] == 200, "readiness")
 
     def launch(self) -> None:
         """Start the process and the reading of its output, and wait for nothing."""
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = self._folder or tempfile.TemporaryDirectory()
+        self._lines_before = len(self.stdout)
         path = Path(self._folder.name, "gateway.toml")
         path.write_text(self.config, encoding="utf-8")
         kept = {k: v for k, v in os.environ.items() if not k.startswith("SMPPGW_")}
@@ -161,6 +202,13 @@ class Daemon:
         self.kill(number)
         return self.wait()
 
+    def crash(self) -> None:
+        """SIGKILL: no last word, and perhaps half a line of log."""
+        self.kill(SIGKILL)
+        self.wait()
+        if self.stdout and not self.stdout[-1].endswith("}"):
+            self.stdout.pop()
+
     @property
     def port(self) -> int:
         """Where SMPP is spoken."""
@@ -181,6 +229,11 @@ class Daemon:
             if event["event"] == name and fields.items() <= event.items()
         ]
 
+    def _since(self, name: str) -> list[dict[str, Any]]:
+        """The events of this name since the last start."""
+        lines = [json.loads(line) for line in self.stdout[self._lines_before :]]
+        return [event for event in lines if event["event"] == name]
+
     def event(self, name: str, **fields: object) -> dict[str, Any]:
         """The first such event, waited for."""
         found: dict[str, Any] = until(lambda: self.events(name, **fields), f"{name} {fields}")[0]
@@ -195,13 +248,17 @@ class Daemon:
             self.end()
 
     def assert_healthy_log(self) -> None:
-        """No fault of the gateway's own was logged."""
+        """No fault of the gateway's own was logged, and no text of a message."""
         output = self.output()
         assert "Traceback" not in output, output
         own = [event for event in self.log() if event["level"] in {"error", "critical"}]
         # error is also for API answers that ask for the operator: credentials, wrong URL.
         assert [event for event in own if event["event"] != "message_refused"] == []
         assert [event for event in self.log() if event["event"] == "python_warning"] == []
+        said = [str(value) for event in self.log() for value in event.values()] + self.stderr
+        for text in self.texts:
+            quoted = [words for words in said if text[:TELLING] in words]
+            assert quoted == [], f"a message's text was logged: {text[:TELLING]}"
 
     def admin(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
         """Status, content type and body."""
@@ -230,7 +287,13 @@ class Daemon:
     def accepted(self, to: str = "", limit: int = 1000) -> list[dict[str, Any]]:
         """What the sandbox accepted (for one number), the oldest first."""
         found = self.sandbox(f"/sandbox/messages?limit={limit}")["messages"]
+        texts = {message["request"]["messages"][0]["text"] for message in found}
+        self.texts |= {text for text in texts if len(text) >= TELLING}
         return [message for message in reversed(found) if to in {"", message["to"]}]
+
+    def accepted_texts(self, to: str) -> list[str]:
+        """The texts of those, in the order in which the sandbox accepted them."""
+        return [message["request"]["messages"][0]["text"] for message in self.accepted(to)]
 
     def resident(self) -> int:
         """Its RSS in octets."""

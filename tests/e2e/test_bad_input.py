@@ -108,25 +108,25 @@ ANSWERED: dict[str, tuple[bytes, int, int]] = {
     "a bind that cannot be read": (
         pdu(9, 7, b"x" * 100), wire.BIND_TRANSCEIVER | RESP, wire.RINVSYSID,
     ),
-    # Served later: its own response, never a generic_nack and never silence.
-    "submit_multi": (
-        pdu(0x21, 7, b"\0" b"\0\0\0" b"\1" b"\1\1\1" + cstring("37255500001") + OK[-19:]),
-        wire.SUBMIT_MULTI | RESP, 0x45,
-    ),
-    "data_sm": (
-        pdu(0x103, 7, b"\0" b"\0\0\0" b"\1\1" + cstring("37255500001") + b"\0\0\0" + PAYLOAD),
-        wire.DATA_SM | RESP, 0xFE,
-    ),
-    "query_sm": (pdu(3, 7, cstring("id") + b"\0\0\0"), wire.QUERY_SM | RESP, 0x67),
-    "cancel_sm": (
-        pdu(8, 7, b"\0" + cstring("id") + b"\0\0\0\0\0\0"), wire.CANCEL_SM | RESP, 0x11,
-    ),
-    "replace_sm": (
-        pdu(7, 7, cstring("id") + b"\0\0\0" b"\0\0" b"\0\0" b"\2hi"), wire.REPLACE_SM | RESP, 0x13,
+    # What is refused is refused by its own response, never by a generic_nack.
+    "submit_multi to nobody that can be": (
+        wire.multi(7, [wire.number("")]), wire.SUBMIT_MULTI | RESP, wire.RSUBMITFAIL,
     ),
     "submit_multi cut short": (pdu(0x21, 7, b"\0"), wire.SUBMIT_MULTI | RESP, wire.RINVCMDLEN),
     "submit_multi without destinations": (
-        pdu(0x21, 7, b"\0" b"\0\0\0" b"\0" + OK[-19:]), wire.SUBMIT_MULTI | RESP, 0x33,
+        wire.multi(7, []), wire.SUBMIT_MULTI | RESP, wire.RINVNUMDESTS,
+    ),
+    "data_sm without text": (
+        wire.data(7, "37255500001", b""), wire.DATA_SM | RESP, wire.RINVMSGLEN,
+    ),
+    "data_sm cut short": (pdu(0x103, 7, b"\0"), wire.DATA_SM | RESP, wire.RINVCMDLEN),
+    "query_sm": (wire.query(7, "id"), wire.QUERY_SM | RESP, wire.RQUERYFAIL),
+    "query_sm cut short": (pdu(3, 7, b"id"), wire.QUERY_SM | RESP, wire.RINVMSGID),
+    "cancel_sm": (wire.cancel(7, "id"), wire.CANCEL_SM | RESP, wire.RCANCELFAIL),
+    "cancel_sm cut short": (pdu(8, 7, b"\0id\0"), wire.CANCEL_SM | RESP, wire.RINVCMDLEN),
+    "replace_sm": (wire.replace_sm(7, "id", b"hi"), wire.REPLACE_SM | RESP, wire.RREPLACEFAIL),
+    "a port in a user data header": (
+        wire.part(7, "37255500001", b"\4\4\2\1\1", b"x"), SUBMIT_RESP, wire.RINVESMCLASS,
     ),
     # Odd, but good.
     "a body on enquire_link": (pdu(0x15, 7, b"\0"), wire.ENQUIRE_LINK | RESP, wire.ROK),
@@ -160,6 +160,9 @@ ACCEPTED: dict[str, bytes] = {
     "a reserved data_coding": submit_body(data_coding=0x8F),
     "esm_class of Kannel": submit_body(esm_class=0x03),
     "255 octets": submit_body(text=b"x" * 255),
+    "a header that is none": submit_body(text=b"\xff\0", esm_class=wire.UDHI),
+    "a part number above its total": submit_body(text=b"\5\0\3\1\2\3x", esm_class=wire.UDHI),
+    "sar_* that say nothing": submit_body(tail=wire.sar(1, 0, 0)),
 }
 
 
@@ -401,6 +404,33 @@ def test_bit_flips_in_a_bound_session(daemon: Daemon) -> None:
             client.send(bytes(octets))
             answer = client.expect()
             assert (answer.command_id, answer.sequence) == (SUBMIT_RESP, sequence)
+        assert client.alive()
+
+
+@pytest.mark.parametrize(
+    ("good", "response"),
+    [
+        (wire.part(1, "37255500001", wire.udh(wire.concat8(1, 2, 1)), b"hello"), SUBMIT_RESP),
+        (wire.submit(1, tail=wire.sar(1, 2, 1)), SUBMIT_RESP),
+        (wire.multi(1, [wire.number("37255500001"), wire.dl("x")]), wire.SUBMIT_MULTI | RESP),
+        (wire.data(1, "37255500001", wire.payload(b"hello")), wire.DATA_SM | RESP),
+        (wire.query(1, "some id", "12345"), wire.QUERY_SM | RESP),
+        (wire.cancel(1, "some id", "12345", "37255500001"), wire.CANCEL_SM | RESP),
+        (wire.replace_sm(1, "some id", b"hello"), wire.REPLACE_SM | RESP),
+    ],
+    ids=["a part", "sar", "submit_multi", "data_sm", "query_sm", "cancel_sm", "replace_sm"],
+)
+def test_bit_flips_in_the_other_requests(daemon: Daemon, good: bytes, response: int) -> None:
+    chance = random.Random(22)
+    with RawEsme(daemon.port) as client:
+        client.bind()
+        for sequence in range(2, 152):
+            octets = bytearray(good)
+            octets[12:16] = sequence.to_bytes(4, "big")
+            for _ in range(chance.randint(1, 3)):
+                octets[chance.randrange(16, len(octets))] ^= 1 << chance.randrange(8)
+            answer = client.ask(bytes(octets))
+            assert (answer.command_id, answer.sequence) == (response, sequence)
         assert client.alive()
 
 

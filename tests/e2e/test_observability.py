@@ -192,6 +192,8 @@ PRIVATE = f"""
 [[accounts]]
 system_id = "bank"
 password = "{SECRET}"
+reassembly_timeout = 1
+default_messages = {{ 1 = "{TEXT}" }}
 """
 
 
@@ -224,11 +226,35 @@ def exercise(daemon: Daemon, api: HttpsServer) -> None:
         client.ask(message(36, sender="", tail=b"\x04\x24\xff\xff" + octets))
         client.ask(message(37, data_coding=8))
         client.ask(message(38, data_coding=0))
+        ways_that_a_text_may_come(client, octets)
         client.ask(pdu(0xDEAD, 39, octets))
         client.send(octets * 3).rest()
     for system_id, password in ((MISTYPED, "x"), ("bank", MISTYPED), (SECRET, SECRET)):
         with RawEsme(daemon.port) as client:
             client.send(pdu(2, 1, wire.bind_body(system_id, password))).rest()
+
+
+def ways_that_a_text_may_come(client: RawEsme, octets: bytes) -> None:
+    """In parts, to several, by data_sm, as a default, and where no text belongs."""
+    words = octets.decode("latin-1")
+    fields: dict[str, Any] = {"sender": SOURCE, "data_coding": 3}
+    for n, reference in ((1, 1), (2, 1), (1, 2), (3, 3)):
+        header = wire.udh(wire.concat8(reference, 2 if reference < 3 else 3, n))
+        assert client.ask(wire.part(40, DESTINATION, header, octets, **fields)).status == wire.ROK
+    # Headers whose lengths are letters of the text.
+    client.ask(wire.submit(43, DESTINATION, octets, esm_class=wire.UDHI, **fields))
+    client.ask(wire.part(44, DESTINATION, wire.udh(b"\x05\x04\0\1\0\1"), octets, **fields))
+    client.ask(wire.multi(45, [wire.number(DESTINATION), wire.dl("x")], octets, **fields))
+    client.ask(wire.multi(46, [wire.dl(words[:20])], octets, **fields))
+    client.ask(wire.multi(47, [wire.number(f"{DESTINATION} y")], octets, **fields))
+    client.ask(wire.data(48, DESTINATION, wire.payload(octets), sender=SOURCE, data_coding=3))
+    client.ask(wire.data(49, f"{DESTINATION} z", wire.payload(octets), sender=SOURCE))
+    client.ask(wire.submit(50, DESTINATION, b"", default=1, **fields))
+    client.ask(wire.query(51, "id", SOURCE))
+    client.ask(wire.cancel(52, "", SOURCE, DESTINATION))
+    client.ask(wire.replace_sm(53, "id", octets))
+    client.ask(wire.query(54, words))
+    client.ask(wire.cancel(55, words))
 
 
 ANSWERS = [
@@ -268,6 +294,7 @@ def test_nothing_private_reaches_the_output(api: HttpsServer, engine: str) -> No
         more='[metrics]\nsystem_id = false\n[log]\nlevel = "debug"',
     ) as daemon:
         exercise(daemon, api)
+        daemon.event("set_failed", parts=3)
         metrics = daemon.admin("/metrics")[2]
         assert daemon.stop() == 0
     relayed = daemon.events("message_relayed")

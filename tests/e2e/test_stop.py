@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import socket
 import struct
 import subprocess
 import time
+from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from tests.e2e import raw_esme as wire
 from tests.e2e.daemon import ACCOUNT, LIMIT, Daemon, until
 from tests.e2e.raw_esme import RESP, RawEsme, pdu
+from tests.omnichannel.https_server import Answer, HttpsServer
 
 HANGS = "37255509000"
 
@@ -112,6 +115,59 @@ def test_a_drain_waits_for_the_api_although_the_client_has_left() -> None:
         assert (message["answered"], message["command_status"]) == (False, "ESME_ROK")
         assert daemon.log()[-1]["event"] == "stopped"
         daemon.assert_healthy_log()
+
+
+def half(number: int) -> bytes:
+    """Part `number` of a message of two."""
+    header = wire.udh(wire.concat8(7, 2, number))
+    return wire.part(number, "+37255500002", header, b"half %d, " % number)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_parts_wait_on_after_a_stop(at_once: bool) -> None:
+    """A drain takes no more of them, and one that completes its message gets its answer."""
+    accepted = Answer(201, b'{"omnimessage_id": "id-1"}', delay=0.7)
+    with (
+        HttpsServer(None, {"/omnimessage": accepted}) as api,
+        Daemon(base_url=api.base_url) as daemon,
+    ):
+        with RawEsme(daemon.port) as client:
+            assert client.bind().ask(half(1)).status == wire.ROK
+            client.send(half(2))
+            until(lambda: api.requests, "the whole message")
+            daemon.kill()
+            daemon.event("draining")
+            late = client.ask(wire.part(9, "+37255500003", wire.udh(wire.concat8(7, 2, 1)), b"x"))
+            assert (late.sequence, late.status) == (9, wire.RMSGQFUL)
+            if at_once:
+                daemon.kill()
+            answer = client.expect()
+            assert (answer.sequence, answer.status) == (2, wire.RSYSERR if at_once else wire.ROK)
+        assert daemon.wait() == 0
+        daemon.start()
+        with RawEsme(daemon.port) as client:
+            client.bind()
+            assert daemon.metric("smppgw_segments_pending") == at_once
+            if at_once:  # nobody knows whether it was accepted: the client's repeat decides
+                assert client.ask(half(2)).status == wire.ROK
+        texts = [json.loads(one.body)["messages"][0]["text"] for one in api.requests]
+        assert texts == ["half 1, half 2, "] * (1 + at_once)
+        assert daemon.stop() == 0
+        daemon.assert_healthy_log()
+
+
+def test_one_store_is_for_one_gateway(tmp_path: Path) -> None:
+    """Also while it is busy, and free again as soon as that one is dead."""
+    store = f'[store]\nurl = "sqlite:///{tmp_path}/gateway.db"'
+    with Daemon(more=store) as daemon:
+        other = Daemon(more=store)
+        assert other.refuses_to_start() == 1
+        assert "Traceback" not in other.output()
+        assert "in use" in other.output()
+        daemon.crash()
+        with Daemon(more=store) as heir:
+            assert heir.stop() == 0
+            heir.assert_healthy_log()
 
 
 def closed(port: int) -> bool:

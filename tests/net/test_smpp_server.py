@@ -14,21 +14,22 @@ from structlog.testing import LogCapture
 from twisted.internet.defer import Deferred, fail, succeed
 
 from gateway.bridge.accounts import Account, BindRefused
-from gateway.bridge.relay import Answer, Origin
+from gateway.bridge.journey import Origin
 from gateway.config import AccountSettings
 from gateway.metrics import UNKNOWN, Metrics
 from gateway.net.smpp_connection import SmppConnection
-from gateway.net.smpp_server import SmppServer
+from gateway.net.smpp_server import Respond, SmppServer
 from gateway.omnichannel.client import Credentials
 from gateway.smpp.constants import CommandStatus
-from gateway.smpp.pdu import Bind, SubmitSm, SubmitSmResp
+from gateway.smpp.effects import Inquiry, Submission
+from gateway.smpp.pdu import Bind, CancelSm, CancelSmResp, QuerySmResp, SubmitSmResp
 from gateway.smpp.session import SessionLimits
 from gateway.smpp.timers import TimerLimits
 from tests.e2e import raw_esme as wire
 from tests.e2e.raw_esme import RESP, RawEsme, pdu
 
 WINDOW = 4
-COUNTED = {"smppgw_binds_total", "smppgw_submits_total", "smppgw_throttled_total"}
+COUNTED = {f"smppgw_{name}_total" for name in ("binds", "submits", "throttled", "inquiries")}
 
 
 class Door:
@@ -58,33 +59,48 @@ class Relay:
     """Keeps what is submitted, until the test answers it."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[SubmitSm, Answer]] = []
+        self.waiting: list[tuple[Submission, Respond]] = []
         self.origins: list[Origin] = []
         self.moments: list[float | None] = []  # when each was read
         self.at_once: CommandStatus | None = None
         self.fault: Exception | None = None
 
     def submit(
-        self, submit: SubmitSm, origin: Origin, answer: Answer, received_at: float | None = None
+        self, pdu: Submission, origin: Origin, respond: Respond, received_at: float | None = None
     ) -> None:
         self.origins.append(origin)
         self.moments.append(received_at)
         if self.fault is not None:
             raise self.fault
         if self.at_once is not None:
-            answer(SubmitSmResp(submit.sequence_number, self.at_once))
+            respond(SubmitSmResp(pdu.sequence_number, self.at_once))
             return
-        self.waiting.append((submit, answer))
+        self.waiting.append((pdu, respond))
 
     def settle(self, index: int = 0) -> None:
-        submit, answer = self.waiting.pop(index)
-        answer(SubmitSmResp(submit.sequence_number, 0, f"id-{submit.sequence_number}"))
+        pdu, respond = self.waiting.pop(index)
+        respond(SubmitSmResp(pdu.sequence_number, 0, f"id-{pdu.sequence_number}"))
+
+
+class Inquiries:
+    """Answers at once that there is no such message."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Inquiry, Origin, float | None]] = []
+
+    def inquire(
+        self, pdu: Inquiry, origin: Origin, respond: Respond, received_at: float | None = None
+    ) -> None:
+        self.asked.append((pdu, origin, received_at))
+        kind = CancelSmResp if isinstance(pdu, CancelSm) else QuerySmResp
+        respond(kind(pdu.sequence_number, CommandStatus.ESME_RQUERYFAIL))
 
 
 class Gateway:
     def __init__(self, reactor: Any, in_reactor: Callable[..., Any]) -> None:
         self.call, self.reactor = in_reactor, reactor
         self.door, self.relay, self.metrics = Door(), Relay(), Metrics()
+        self.inquiries = Inquiries()
         self.capture = LogCapture()
         log = structlog.wrap_logger(None, processors=[self.capture]).bind()
         timers = TimerLimits(session_init=0.6, pdu_read=0.6, enquire_link=0, unbind=0.6)
@@ -94,6 +110,7 @@ class Gateway:
             "gateway",
             self.door,
             self.relay,
+            self.inquiries,
             self.metrics,
             log,
         )
@@ -457,6 +474,24 @@ def test_reading_ahead_has_a_bound(gateway: Gateway, bound: bool) -> None:
         gateway.until(lambda: connection._backlog is None)
 
 
+# Inquiries.
+
+
+def test_an_inquiry_is_handed_on_with_its_origin_and_its_moment(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        for command_id, body in (
+            (wire.QUERY_SM, b"id\0\0\0\0"),
+            (wire.CANCEL_SM, b"\0id\0\0\0\0\0\0\0"),
+        ):
+            answer = client.ask(pdu(command_id, 9, body))
+            assert (answer.command_id, answer.status) == (command_id | wire.RESP, 0x67)
+            assert answer.sequence == 9
+    assert [asked.message_id for asked, _, _ in gateway.inquiries.asked] == ["id", "id"]
+    for _, origin, received_at in gateway.inquiries.asked:
+        assert origin.account is gateway.door.account
+        assert received_at is not None
+
+
 # What the session refuses by itself.
 
 DEMO = "demo"
@@ -475,9 +510,9 @@ REFUSED: dict[str, tuple[bytes, str, str, tuple[str, ...]]] = {
         ("binds", "transmitter", "ESME_RINVSYSID"),
     ),
     "a request that is not served": (
-        pdu(wire.QUERY_SM, 7, b"id\0\0\0\0"),
-        "query_sm_resp",
-        "ESME_RQUERYFAIL",
+        pdu(wire.REPLACE_SM, 7, b"id" + b"\0" * 9),
+        "replace_sm_resp",
+        "ESME_RREPLACEFAIL",
         (),
     ),
     "a second bind": (
@@ -530,6 +565,18 @@ def test_a_strangers_refusals_name_nobody(gateway: Gateway) -> None:
             ("submits", UNKNOWN, "ESME_RINVBNDSTS"),
         ),
         (
+            pdu(wire.DATA_SM, 7, b"\0" * 10),
+            "data_sm_resp",
+            "ESME_RINVBNDSTS",
+            ("submits", UNKNOWN, "ESME_RINVBNDSTS"),
+        ),
+        (
+            pdu(wire.QUERY_SM, 7, b"id\0\0\0\0"),
+            "query_sm_resp",
+            "ESME_RINVBNDSTS",
+            ("inquiries", UNKNOWN, "query_sm", "ESME_RINVBNDSTS"),
+        ),
+        (
             pdu(wire.BIND_RECEIVER, 7, b"secret-word" * 8),
             "bind_receiver_resp",
             "ESME_RINVSYSID",
@@ -542,7 +589,7 @@ def test_a_strangers_refusals_name_nobody(gateway: Gateway) -> None:
             assert client.ask(octets).status == CommandStatus[status]
             assert client.alive()
         told(gateway, answer, status, UNKNOWN)
-        assert gateway.call(gateway.counted) == before | {counted: 1.0}
+        assert gateway.call(gateway.counted) == before | {counted: before.get(counted, 0.0) + 1}
         assert "secret-word" not in str(gateway.capture.entries)
 
 

@@ -9,18 +9,21 @@ import base64
 import itertools
 import json
 from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from gateway.metrics import Metrics
 from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.outcome import Outcome, Verdict, read_overrides
-from gateway.omnichannel.payload import SmsRequest
-from gateway.omnichannel.transport import FailureKind, HttpAnswer, HttpFailure
+from gateway.omnichannel.payload import Delivery, SmsRequest
+from gateway.omnichannel.transport import FailureKind, HttpAnswer, HttpFailure, HttpResult
 from gateway.smpp.constants import CommandStatus
 from tests.omnichannel.scripted_transport import (
     OVERRUN,
@@ -283,3 +286,241 @@ def test_garbage_is_an_outcome_and_no_failure() -> None:
         trial.send()
     assert len(trial.outcomes) == len(answers)
     assert all(outcome.command_status for outcome in trial.outcomes)
+
+
+# Questions about a message sent before
+
+
+class AskedTransport(ScriptedTransport):
+    """A scripted transport that is asked with GET and DELETE too; `methods` goes with `posts`."""
+
+    def __init__(self, clock: Clock, script: Callable[[Post], Step]) -> None:
+        super().__init__(clock, script)
+        self.methods: list[str] = []
+
+    def get(self, path: str, *, authorization: str, timeout: float) -> Deferred[HttpResult]:
+        self.methods.append("GET")
+        return self.post(path, b"", authorization=authorization, timeout=timeout)
+
+    def delete(self, path: str, *, authorization: str, timeout: float) -> Deferred[HttpResult]:
+        self.methods.append("DELETE")
+        return self.post(path, b"", authorization=authorization, timeout=timeout)
+
+
+class Inquiry:
+    """A client in front of a script, asked with `call`: "status" or "cancel"."""
+
+    def __init__(
+        self,
+        call: str,
+        script: Callable[[Post], Step],
+        overrides: dict[str, str] | None = None,
+    ) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_000.0)
+        self.transport = AskedTransport(self.clock, script)
+        self.metrics = Metrics()
+        self.client = OmnichannelClient(
+            self.transport, self.clock, self.metrics, read_overrides(overrides or {})
+        )
+        self.call = call
+        self.outcomes: list[Outcome] = []
+        self.deliveries: list[Delivery] = []
+        self.faults: list[Failure] = []
+        self.settled_at: list[float] = []
+
+    def ask(self, omnimessage_id: str = "id-1", seconds: float = 10.0) -> None:
+        asked: Deferred[Any] = getattr(self.client, self.call)(omnimessage_id, CREDENTIALS, seconds)
+        asked.addCallbacks(self._settled, self.faults.append)
+
+    def _settled(self, found: Any) -> None:
+        outcome, delivery = found if self.call == "status" else (found, Delivery())
+        self.outcomes.append(outcome)
+        self.deliveries.append(delivery)
+        self.settled_at.append(self.clock.seconds())
+
+    def run(self, seconds: float = 60.0) -> None:
+        run(self.clock, seconds)
+        assert self.faults == []
+
+    @property
+    def outcome(self) -> Outcome:
+        [outcome] = self.outcomes
+        return outcome
+
+
+CALLS = ["status", "cancel"]
+TOLD = Step(HttpAnswer(200, b'{"statuses":[{"status":"DELIVRD","err":0,"sender":"Bank"}]}'))
+CANCELLED = Step(HttpAnswer(202, b"{}"))
+DONE = {"status": TOLD, "cancel": CANCELLED}
+
+
+@pytest.mark.parametrize(
+    ("call", "method", "path"),
+    [("status", "GET", "/omnimessage/id-1/status"), ("cancel", "DELETE", "/omnimessage/id-1")],
+)
+def test_a_question_as_the_api_wants_it(call: str, method: str, path: str) -> None:
+    inquiry = Inquiry(call, in_turn(DONE[call]))
+    inquiry.ask("id-1", 10)
+    [post] = inquiry.transport.posts
+    assert (inquiry.transport.methods, post.path, post.body) == ([method], path, b"")
+    assert post.authorization == CREDENTIALS.authorization
+    assert post.timeout == pytest.approx(9.75)
+    assert inquiry.outcome == Outcome(
+        Verdict.ANSWERED, CommandStatus.ESME_ROK, "", 200 if call == "status" else 202
+    )
+
+
+def test_a_status_brings_the_delivery() -> None:
+    inquiry = Inquiry("status", in_turn(TOLD))
+    inquiry.ask()
+    assert inquiry.deliveries == [Delivery("DELIVRD", 0, None, "Bank")]
+
+
+def test_of_several_attempts_the_last_one_brings_the_delivery() -> None:
+    inquiry = Inquiry("status", in_turn(NOT_SENT, NOT_SENT, TOLD))
+    inquiry.ask()
+    inquiry.run()
+    assert [delivery.status for delivery in inquiry.deliveries] == ["DELIVRD"]
+
+
+HOSTILE_IDS = [
+    "../omnimessages",
+    "../../v2/x",
+    "/",
+    "a/b",
+    "a%2Fb",
+    "%2e%2e%2f",
+    "id 1",
+    "id?limit=1",
+    "id#fragment",
+    "id;x=1",
+    "id&x=1",
+    "http://example.com/",
+    "\\..\\",
+    "a\r\nX-Injected: 1",
+    "\0",
+    "\x7f",
+    "tõene",
+    "\xff",
+    "'\"<>",
+    "x" * 64,
+]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_IDS, ids=repr)
+@pytest.mark.parametrize(("call", "depth"), [("status", 3), ("cancel", 2)])
+def test_an_id_stays_one_segment_of_the_path(call: str, depth: int, hostile: str) -> None:
+    inquiry = Inquiry(call, in_turn(DONE[call]))
+    inquiry.ask(hostile)
+    [post] = inquiry.transport.posts
+    empty, resource, segment, *rest = post.path.split("/")
+    assert (empty, resource, rest) == ("", "omnimessage", ["status"][: depth - 2])
+    assert unquote(segment) == hostile
+    assert set(segment) <= set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~%"
+    )
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("step", "verdict"),
+    [
+        *ONCE[:10],
+        (refused(401, "103"), "unauthorized"),
+        (refused(429), "throttled"),
+        (refused(500, "104"), "server_error"),
+        (Step(HttpAnswer(302, b"", {"location": "https://example.com/"})), "misconfigured"),
+        (Step(HttpAnswer(408, b"")), "server_error"),
+        (refused(404, "101"), "refused"),
+    ],
+)
+def test_asked_exactly_once(call: str, step: Step, verdict: str) -> None:
+    """What may have been read is never repeated; for a cancellation that matters."""
+    inquiry = Inquiry(call, in_turn(step, DONE[call]))
+    inquiry.ask()
+    inquiry.run()
+    assert len(inquiry.transport.posts) == 1
+    assert inquiry.outcome.verdict.value == verdict
+    assert inquiry.outcome.command_status != CommandStatus.ESME_ROK
+    assert inquiry.clock.getDelayedCalls() == []
+    count = inquiry.metrics.registry.get_sample_value
+    assert count("smppgw_api_requests_total", {"outcome": verdict}) == 1
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "kind", [FailureKind.DNS, FailureKind.CONNECT, FailureKind.TLS, FailureKind.TIMEOUT]
+)
+def test_a_question_that_was_certainly_not_sent_is_asked_again(
+    call: str, kind: FailureKind
+) -> None:
+    not_sent = failure(kind, sent=False)
+    inquiry = Inquiry(call, in_turn(not_sent, not_sent, DONE[call]))
+    inquiry.ask("a/b")
+    assert not inquiry.outcomes
+    inquiry.run()
+    assert inquiry.outcome.verdict is Verdict.ANSWERED
+    assert len(inquiry.transport.posts) == 3
+    assert len({post.path for post in inquiry.transport.posts}) == 1
+    assert len(set(inquiry.transport.methods)) == 1
+    assert {post.authorization for post in inquiry.transport.posts} == {CREDENTIALS.authorization}
+
+
+@pytest.mark.parametrize(
+    ("call", "name"), [("status", "ESME_RQUERYFAIL"), ("cancel", "ESME_RCANCELFAIL")]
+)
+def test_a_message_that_the_api_does_not_know(call: str, name: str) -> None:
+    inquiry = Inquiry(call, in_turn(refused(404, "101", detail="no such message")))
+    inquiry.ask()
+    assert inquiry.outcome.command_status.name == name
+    assert inquiry.outcome.error.detail == "no such message"
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("seconds", [0.5, 2.0, 10.0])
+def test_a_question_meets_its_deadline(call: str, seconds: float) -> None:
+    slow = failure(FailureKind.CONNECT, sent=False)._replace(after=0.05)
+    hang = DONE[call]._replace(after=1_000.0)
+    for step in (slow, hang):
+        inquiry = Inquiry(call, in_turn(step))
+        inquiry.ask("id-1", seconds)
+        inquiry.run(seconds + 1)
+        assert inquiry.settled_at[0] <= 1_000 + seconds + 1e-6
+        for post in inquiry.transport.posts:
+            assert post.at + post.timeout + OVERRUN <= 1_000 + seconds + 1e-6
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_overrides_reach_questions_but_not_a_message_that_is_missing(call: str) -> None:
+    table = {"429": "ESME_RMSGQFUL", "unknown": "ESME_RX_T_APPN", "404": "ESME_RX_P_APPN"}
+    steps = (refused(429), failure(FailureKind.CUT, sent=True), refused(404), DONE[call])
+    inquiry = Inquiry(call, in_turn(*steps), table)
+    for _ in steps:
+        inquiry.ask()
+    assert [outcome.command_status.name for outcome in inquiry.outcomes] == [
+        "ESME_RMSGQFUL",
+        "ESME_RX_T_APPN",
+        "ESME_RQUERYFAIL" if call == "status" else "ESME_RCANCELFAIL",
+        "ESME_ROK",
+    ]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_garbage_is_an_outcome_of_a_question_too(call: str) -> None:
+    bodies = [
+        b"",
+        b"\xff",
+        b"<html>",
+        b"[" * 100_000,
+        b'{"statuses":5}',
+        b'{"statuses":[5,null,[],{}]}',
+        b'{"statuses":[{"status":5,"err":{},"timestamp":[],"sender":null}]}',
+    ]
+    answers = [Step(HttpAnswer(status, body)) for body in bodies for status in (400, 404, 500)]
+    inquiry = Inquiry(call, in_turn(*answers))
+    for _ in answers:
+        inquiry.ask()
+    inquiry.run(1)
+    assert len(inquiry.outcomes) == len(answers)
+    assert all(outcome.command_status for outcome in inquiry.outcomes)

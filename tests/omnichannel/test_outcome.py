@@ -16,14 +16,18 @@ from gateway.omnichannel.outcome import (
     ALARMING,
     BY_FIELD,
     BY_STATUS,
+    STATES,
     Outcome,
+    State,
     Verdict,
     judge,
     judge_failure,
+    judge_inquiry,
     read_overrides,
+    state_of,
 )
 from gateway.omnichannel.payload import ApiError
-from gateway.smpp.constants import CommandStatus
+from gateway.smpp.constants import CommandStatus, MessageState
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "status-table.md"
 ID = "5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11"
@@ -378,6 +382,135 @@ def test_a_value_that_cannot_refuse(name: str) -> None:
         read_overrides({"429": name})
 
 
+# Questions about a message: 404 and 400 are about the message, the rest as for a submit.
+
+QUERY, CANCEL = CommandStatus.ESME_RQUERYFAIL, CommandStatus.ESME_RCANCELFAIL
+
+
+@pytest.mark.parametrize("unknown_message", [QUERY, CANCEL])
+@pytest.mark.parametrize(
+    ("status", "body", "verdict", "command_status"),
+    [row for row in ROWS if row[0] not in {400, 404} and not 200 <= row[0] < 300],
+    ids=lambda value: repr(value[:60]) if isinstance(value, bytes) else None,
+)
+def test_an_inquiry_is_judged_as_a_submit_is(
+    status: int, body: bytes, verdict: str, command_status: int, unknown_message: CommandStatus
+) -> None:
+    outcome = judge_inquiry(status, body, unknown_message)
+    assert outcome == judge(status, body)
+    assert (outcome.verdict.value, outcome.command_status) == (verdict, command_status)
+    assert outcome.message_id == ""
+
+
+@pytest.mark.parametrize("unknown_message", [QUERY, CANCEL])
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (
+            errors(("101", None), title="Not found"),
+            ApiError("101", "Not found", "words", ""),
+        ),
+        (HTML, ApiError()),
+        (b"", ApiError()),
+        (b'{"errors":[]}', ApiError()),
+    ],
+    ids=["documented", "a proxy's", "empty", "no errors"],
+)
+def test_an_unknown_message_is_no_misconfiguration(
+    body: bytes, error: ApiError, unknown_message: CommandStatus
+) -> None:
+    outcome = judge_inquiry(404, body, unknown_message)
+    assert outcome == Outcome(Verdict.REFUSED, unknown_message, "", 404, error)
+    assert outcome.verdict not in ALARMING
+    # The same answer to a submit is an alarm: there the URL is wrong.
+    assert judge(404, body).verdict in ALARMING
+
+
+def test_an_id_that_the_api_cannot_read_is_nobodys() -> None:
+    outcome = judge_inquiry(400, errors(("105", "payload[omnimessage_id]")), QUERY)
+    assert (outcome.verdict, outcome.command_status) == (Verdict.REFUSED, QUERY)
+
+
+@pytest.mark.parametrize(
+    ("unknown_message", "status", "body"),
+    [
+        (QUERY, 200, b'{"statuses":[]}'),
+        (QUERY, 200, b'{"omnimessage_id":"x","to":"+372","statuses":[{"status":null}]}'),
+        (CANCEL, 202, b"{}"),
+        (CANCEL, 202, b" {}\n"),
+        (CANCEL, 200, b'{"cancelled":true}'),
+    ],
+)
+def test_an_inquiry_that_the_api_answered(
+    unknown_message: CommandStatus, status: int, body: bytes
+) -> None:
+    assert judge_inquiry(status, body, unknown_message) == Outcome(
+        Verdict.ANSWERED, CommandStatus.ESME_ROK, "", status
+    )
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+@pytest.mark.parametrize("body", [HTML, b"", b"[]", b'{"errors":[{"code":"104"}]}'])
+@pytest.mark.parametrize("unknown_message", [QUERY, CANCEL])
+def test_a_2xx_that_answers_nothing_is_no_success(
+    unknown_message: CommandStatus, body: bytes, status: int
+) -> None:
+    """A proxy may have written it: nothing is known to be cancelled, or in any state."""
+    outcome = judge_inquiry(status, body, unknown_message)
+    assert (outcome.verdict, outcome.command_status.name) == (Verdict.UNKNOWN, "ESME_RSYSERR")
+
+
+def test_a_status_answer_without_statuses_is_none() -> None:
+    assert judge_inquiry(200, b"{}", QUERY).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("table", "status", "name"),
+    [
+        ({"429": "ESME_RMSGQFUL"}, 429, "ESME_RMSGQFUL"),
+        ({"5xx": "ESME_RMSGQFUL"}, 503, "ESME_RMSGQFUL"),
+        ({"unauthorized": "ESME_RX_T_APPN"}, 401, "ESME_RX_T_APPN"),
+        ({"4xx": "ESME_RX_T_APPN"}, 404, "ESME_RQUERYFAIL"),
+        ({"5xx": "ESME_RMSGQFUL"}, 200, "ESME_ROK"),
+    ],
+)
+def test_an_override_of_an_inquiry(table: dict[str, str], status: int, name: str) -> None:
+    outcome = judge_inquiry(status, b'{"statuses":[]}', QUERY, read_overrides(table))
+    assert outcome.command_status.name == name
+
+
+# API status, message_state, final: the API document's section 4.3
+STATE_ROWS = [
+    ("", "ENROUTE", 1, False),
+    ("ACK", "ACCEPTED", 6, False),
+    ("ACCEPTD", "ACCEPTED", 6, False),
+    ("DELIVRD", "DELIVERED", 2, True),
+    ("SEEN", "DELIVERED", 2, True),
+    ("UNDELIV", "UNDELIVERABLE", 5, True),
+    ("FAILED", "UNDELIVERABLE", 5, True),
+    ("EXPIRED", "EXPIRED", 3, True),
+    ("REJECTD", "REJECTED", 8, True),
+    ("NACK", "REJECTED", 8, True),
+    ("DELETED", "DELETED", 4, True),
+    ("UNKNOWN", "UNKNOWN", 7, False),
+]
+
+
+@pytest.mark.parametrize(("status", "name", "value", "final"), STATE_ROWS)
+def test_a_status_of_the_reference(status: str, name: str, value: int, final: bool) -> None:
+    state = state_of(status)
+    assert (state.message_state.name, int(state.message_state), state.final) == (name, value, final)
+
+
+def test_every_status_stands_in_the_reference() -> None:
+    assert set(STATES) == {status for status, *_ in STATE_ROWS}
+
+
+@pytest.mark.parametrize("status", ["delivrd", " DELIVRD", "DELIVERED", "null", "None", "x" * 300])
+def test_a_word_that_the_api_adds_later_is_unknown(status: str) -> None:
+    assert state_of(status) == State(MessageState.UNKNOWN, final=False)
+
+
 # The operator's page says the same as the tables.
 
 
@@ -442,6 +575,7 @@ def test_the_page_has_every_outcome() -> None:
     rows = [
         *table_under("The API answered", "HTTP status"),
         *table_under("The API did not answer", "What happened"),
+        *table_under("query_sm and cancel_sm", "HTTP status"),
     ]
     assert {row["Outcome"] for row in rows} == {verdict.value for verdict in Verdict}
 

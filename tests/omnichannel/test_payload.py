@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from gateway.omnichannel.payload import (
     Accepted,
     ApiError,
+    Delivery,
     SmsRequest,
     encode,
     read_accepted,
+    read_delivery,
     read_errors,
 )
 
@@ -68,8 +71,18 @@ ID = "5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11"
                 "messages": [{"channel": "sms", "text": "x", "autoconvert": "off", "ttl": 1}],
             },
         ),
+        # A part of a long message: its header stands beside the text of the channel.
+        (
+            SmsRequest("+1", "x", udh="050003CC0201"),
+            {
+                "to": "+1",
+                "messages": [
+                    {"channel": "sms", "text": "x", "autoconvert": "off", "udh": "050003CC0201"}
+                ],
+            },
+        ),
     ],
-    ids=["least", "everything", "empty sender", "shortest ttl"],
+    ids=["least", "everything", "empty sender", "shortest ttl", "a part"],
 )
 def test_a_request_as_the_api_documents_it(request_: SmsRequest, body: dict[str, Any]) -> None:
     assert json.loads(encode(request_)) == body
@@ -265,3 +278,137 @@ def test_no_body_makes_reading_fail(body: bytes) -> None:
 
 def _parts(error: ApiError) -> tuple[str, ...]:
     return error.code, error.title, error.detail, error.source
+
+
+# Statuses
+
+DELIVERED_AT = datetime(2020, 2, 4, 8, 9, 42, 389_630, tzinfo=UTC)
+SAMPLE = {
+    "status": "DELIVRD",
+    "sender": "MySender",
+    "err": 0,
+    "message_id": "m",
+    "to": "+37255500001",
+    "channel": "sms",
+    "error": None,
+    "omnimessage_id": ID,
+    "timestamp": "2020-02-04T08:09:42.389630",
+    "price_info": {"part_price": "0.1", "parts_count": 2, "total_price": "0.2"},
+}
+
+
+def statuses(*entries: object) -> bytes:
+    body = {"omnimessage_id": ID, "to": "+37255500001", "statuses": list(entries)}
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "delivery"),
+    [
+        (statuses(SAMPLE), Delivery("DELIVRD", 0, DELIVERED_AT, "MySender")),
+        (statuses(), Delivery()),
+        (statuses({}), Delivery()),
+        # in process: nulls
+        (
+            statuses({"status": None, "err": None, "timestamp": None, "sender": "Bank"}),
+            Delivery("", 0, None, "Bank"),
+        ),
+        (statuses({"status": "UNDELIV", "err": 1}), Delivery("UNDELIV", 1)),
+        (statuses({"status": "UNDELIV", "err": "1"}), Delivery("UNDELIV", 1)),  # 2019
+        (statuses({"status": "UNDELIV", "err": 999}), Delivery("UNDELIV", 999)),
+        (statuses({"status": "BRAND_NEW"}), Delivery("BRAND_NEW")),
+        # the newest that says something
+        (statuses({"status": "ACCEPTD"}, {"status": "DELIVRD"}), Delivery("DELIVRD")),
+        (statuses({"status": "UNDELIV", "err": 3}, {"status": None}), Delivery("UNDELIV", 3)),
+        (statuses({"sender": "A"}, {"sender": "B"}), Delivery("", 0, None, "A")),
+        (statuses(None, 5, "x", [], {"status": "ACK"}), Delivery("ACK")),
+    ],
+)
+def test_a_status(body: bytes, delivery: Delivery) -> None:
+    assert read_delivery(body) == delivery
+
+
+@pytest.mark.parametrize(
+    "err", [None, "", "x", "-1", -1, 1.5, "1.5", " 1", "0x1", "١", "²", [], {}, True, False]
+)
+def test_an_err_that_is_no_number(err: object) -> None:
+    assert read_delivery(statuses({"status": "UNDELIV", "err": err})).err == 0
+
+
+def test_an_err_has_an_end() -> None:
+    for err in ("9" * 5_000, int("9" * 4_000)):
+        assert len(str(read_delivery(statuses({"status": "UNDELIV", "err": err})).err)) == 300
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "moment"),
+    [
+        ("2020-02-04T08:09:42.389630", DELIVERED_AT),
+        ("2020-02-04T08:09:42.389630Z", DELIVERED_AT),
+        ("2020-02-04T10:09:42.389630+02:00", DELIVERED_AT),
+        ("2020-02-04T08:09:42", DELIVERED_AT.replace(microsecond=0)),
+        ("2020-02-04 08:09:42", DELIVERED_AT.replace(microsecond=0)),
+        ("2020-02-04", datetime(2020, 2, 4, tzinfo=UTC)),
+        ("2020-02-30T08:09:42", None),
+        ("0001-01-01T00:00:00+05:00", None),
+        ("9999-12-31T23:59:59-05:00", None),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+        (1580803782, None),
+        ([], None),
+    ],
+)
+def test_the_moment_of_a_status(timestamp: object, moment: datetime | None) -> None:
+    found = read_delivery(statuses({"status": "DELIVRD", "timestamp": timestamp})).timestamp
+    assert found == moment
+    assert found is None or found.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("key", ["status", "sender"])
+def test_words_of_a_status_have_an_end(key: str) -> None:
+    assert getattr(read_delivery(statuses({"status": "x", key: "õ" * 10_000})), key) == "õ" * 300
+
+
+@pytest.mark.parametrize("body", NOT_OBJECTS, ids=lambda body: repr(body[:20]))
+def test_what_is_no_json_object_tells_no_status(body: bytes) -> None:
+    assert read_delivery(body) == Delivery()
+
+
+@pytest.mark.parametrize("found", [None, 5, "DELIVRD", {"status": "DELIVRD"}, True])
+def test_statuses_that_are_no_list(found: object) -> None:
+    assert read_delivery(json.dumps({"statuses": found}).encode()) == Delivery()
+
+
+def test_half_a_surrogate_pair_does_not_hide_a_status() -> None:
+    body = rb'{"statuses":[{"status":"DELIVRD","error":"\ud83d"}]}'
+    assert read_delivery(body) == Delivery("DELIVRD")
+
+
+_words: st.SearchStrategy[Any] = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(10**18, 10**40)
+    | st.floats()
+    | st.text()
+    | st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)).map(datetime.isoformat)
+    | st.lists(st.none(), max_size=2)
+)
+_entries: st.SearchStrategy[Any] = st.dictionaries(
+    st.sampled_from(["status", "err", "timestamp", "sender", "error"]), _words
+)
+
+
+@given(
+    st.binary()
+    | _json.map(lambda value: json.dumps({"statuses": value}).encode())
+    | st.lists(_words | _entries, max_size=30).map(lambda found: statuses(*found))
+)
+def test_no_body_makes_reading_a_status_fail(body: bytes) -> None:
+    delivery = read_delivery(body)
+    assert type(delivery.err) is int
+    assert delivery.err >= 0
+    assert isinstance(delivery.status, str)
+    assert isinstance(delivery.sender, str)
+    assert delivery.timestamp is None or delivery.timestamp.utcoffset() == timedelta(0)

@@ -29,6 +29,7 @@ from gateway.smpp.codec import decode, encode
 from gateway.smpp.constants import CommandStatus, name_of
 from gateway.smpp.session import Session, SessionLimits
 from gateway.smpp.timers import TimerLimits
+from gateway.smpp.versions import Response
 
 NOTHING: Final = object()
 SC_INTERFACE_VERSION: Final = (p.Tlv(0x0210, b"\x34"),)
@@ -68,7 +69,7 @@ class Conversation:
         self.session = Session(limits, "gateway", self.now)
         self.flags: list[str] = []
         self.refusals: list[str] = []  # the details of what the session refused by itself
-        self.submits: list[p.SubmitSm] = []  # every one handed on, answered or not
+        self.handed_on: list[e.Submission | e.Inquiry] = []  # answered or not
         self._window = window
         self._throttle = throttle
         self._chunk = chunk
@@ -141,7 +142,10 @@ class Conversation:
         """The API's answer to one submit; an id is made up for an accepted one."""
         if status == 0 and message_id is None:
             message_id = f"id-{sequence_number}"
-        response = p.SubmitSmResp(sequence_number, status, message_id, tlvs)
+        return self.responds(p.SubmitSmResp(sequence_number, status, message_id, tlvs))
+
+    def responds(self, response: Response) -> Conversation:
+        """What became of one request that was handed on."""
         self._say(f"-- answer {_form(response)}")
         return self._does(lambda: self.session.respond(response, self.now))
 
@@ -189,8 +193,8 @@ class Conversation:
                 assert decode(encode(effect.pdu)) == effect.pdu
             if isinstance(effect, e.Authenticate):
                 self._binds.append(effect.bind)
-            if isinstance(effect, e.Submit):
-                self.submits.append(effect.pdu)
+            if isinstance(effect, e.Submit | e.Inquire):
+                self.handed_on.append(effect.pdu)
             self._unread.append(effect)
         return self
 
@@ -210,8 +214,8 @@ class Conversation:
 def _form(thing: object) -> str:
     if isinstance(thing, e.Send):
         return _form(thing.pdu)
-    if isinstance(thing, e.Submit):
-        return f"Submit {_form(thing.pdu)}"
+    if isinstance(thing, e.Submit | e.Inquire):
+        return f"{type(thing).__name__} {_form(thing.pdu)}"
     if isinstance(thing, e.Authenticate):
         return f"Authenticate {_form(thing.bind)}"
     if isinstance(thing, p.Pdu):

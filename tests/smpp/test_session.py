@@ -330,15 +330,16 @@ def test_inactivity_unbinds_an_esme_that_only_keeps_alive() -> None:
     ("message", "answer"),
     [
         (p.SubmitSm(2), e.Submit),
-        (p.DataSm(2), e.Send),
-        (p.QuerySm(2), e.Send),
+        (p.DataSm(2), e.Submit),
+        (p.QuerySm(2), e.Inquire),
+        (p.ReplaceSm(2), e.Send),
     ],
 )
 def test_a_message_is_activity(message: p.Pdu, answer: type[e.Effect]) -> None:
     talk = bound(timers=TimerLimits(inactivity=120, enquire_link=0))
     talk.later(119)
     talk >> message << answer
-    if isinstance(message, p.SubmitSm):
+    if answer is not e.Send:
         talk.answers(2) << e.Send
     talk.later(119.9) << NOTHING
     talk.later(0.1) << p.Unbind(1)
@@ -378,7 +379,10 @@ def test_any_sequence_number_is_echoed(number: int) -> None:
     talk << e.ResumeReading
     talk >> p.SubmitSm(number) << e.Submit(p.SubmitSm(number))
     talk.answers(number, message_id="a") << p.SubmitSmResp(number, 0, "a")
-    talk >> p.QuerySm(number) << p.QuerySmResp(number, S.ESME_RQUERYFAIL)
+    talk >> p.QuerySm(number) << e.Inquire(p.QuerySm(number))
+    failed = p.QuerySmResp(number, S.ESME_RQUERYFAIL)
+    talk.responds(failed) << failed
+    talk >> p.ReplaceSm(number) << p.ReplaceSmResp(number, S.ESME_RREPLACEFAIL)
     talk >> wire(0x111, number) << p.GenericNack(number, S.ESME_RINVCMDID)
     talk >> p.DeliverSm(number) << p.DeliverSmResp(number, S.ESME_RINVBNDSTS)
     talk >> p.Unbind(number) << p.UnbindResp(number) << e.Close
@@ -424,7 +428,7 @@ def test_a_sequence_number_used_twice_is_two_messages_and_two_answers() -> None:
 @pytest.mark.parametrize(
     ("version", "status", "message_id", "octets"),
     [
-        (0x33, 0, "0f6a1c9e-52f7-4a4b", wire(0x80000004, 2, 0, '"0f6a1c9e" 00')),
+        (0x33, 0, "0f6a1c9e", wire(0x80000004, 2, 0, '"0f6a1c9e" 00')),
         (0x34, 0, "0f6a1c9e-52f7-4a4b", wire(0x80000004, 2, 0, '"0f6a1c9e-52f7-4a4b" 00')),
         (0x50, 0, "0f6a1c9e-52f7-4a4b", wire(0x80000004, 2, 0, '"0f6a1c9e-52f7-4a4b" 00')),
         (0x33, 0x104, None, wire(0x80000004, 2, 0x45)),
@@ -507,15 +511,26 @@ def test_a_window_of_one_takes_its_messages_one_by_one() -> None:
 def test_what_comes_behind_a_held_submit_keeps_its_place() -> None:
     talk = with_in_flight(2, window=1)
     talk >> [p.SubmitSm(3), p.EnquireLink(4)] << e.PauseReading
-    talk >> p.QuerySm(5) << NOTHING  # was already in the socket's buffer
+    talk >> p.ReplaceSm(5) << NOTHING  # was already in the socket's buffer
     talk.answers(2) << p.SubmitSmResp(2, 0, "id-2") << e.Submit(p.SubmitSm(3))
-    talk << p.EnquireLinkResp(4) << p.QuerySmResp(5, S.ESME_RQUERYFAIL) << e.ResumeReading
+    talk << p.EnquireLinkResp(4) << p.ReplaceSmResp(5, S.ESME_RREPLACEFAIL) << e.ResumeReading
+
+
+@pytest.mark.parametrize("request_", [p.SubmitSm, p.SubmitMulti, p.DataSm, p.QuerySm, p.CancelSm])
+def test_every_request_that_is_handed_on_fills_the_window(request_: type[p.Pdu]) -> None:
+    body: dict[str, Any] = {"destinations": (p.Address(addr="1"),)}
+    talk = with_in_flight(2, window=1)
+    one: Any = request_(3, **(body if request_ is p.SubmitMulti else {}))
+    talk >> one << e.PauseReading
+    effect = e.Inquire if request_ in {p.QuerySm, p.CancelSm} else e.Submit
+    talk.answers(2) << p.SubmitSmResp(2, 0, "id-2") << effect(one) << e.ResumeReading
+    assert talk.session.in_flight == 1
 
 
 def test_a_full_window_still_answers_everything_but_submits() -> None:
     talk = with_in_flight(2, 3, window=2)
     talk >> p.EnquireLink(4) << p.EnquireLinkResp(4)
-    talk >> p.QuerySm(5) << p.QuerySmResp(5, S.ESME_RQUERYFAIL)
+    talk >> p.ReplaceSm(5) << p.ReplaceSmResp(5, S.ESME_RREPLACEFAIL)
     talk >> wire(0x111, 6) << p.GenericNack(6, S.ESME_RINVCMDID)
     assert "window_full" not in talk.flags
 

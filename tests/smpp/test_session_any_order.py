@@ -84,7 +84,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert self.to_check is None
                 assert not self.bound
                 self.to_check = effect.bind
-            elif isinstance(effect, e.Submit):
+            elif isinstance(effect, e.Submit | e.Inquire):
                 assert self.bound
                 assert not self.stopping
                 assert self.unbinding_since is None

@@ -44,13 +44,13 @@ NOT_IN_THE_TABLE: Final = (
     "bind_receiver_resp bind_transmitter_resp bind_transceiver_resp submit_sm_resp "
     "submit_multi_resp query_sm_resp cancel_sm_resp replace_sm_resp"
 )
-# What is understood but not served yet is refused in the words of its own response.
-UNSERVED: Final = {
-    "submit_multi": 0x45,
-    "data_sm": 0xFE,
-    "query_sm": 0x67,
-    "cancel_sm": 0x11,
-    "replace_sm": 0x13,
+# What is handed on, and to whom.
+HANDED_ON: Final = {
+    "submit_sm": e.Submit,
+    "submit_multi": e.Submit,
+    "data_sm": e.Submit,
+    "query_sm": e.Inquire,
+    "cancel_sm": e.Inquire,
 }
 
 
@@ -97,11 +97,12 @@ def test_cell(state: str, name: str, cell: str) -> None:
         talk << e.Authenticate << e.PauseReading
     elif name == "unbind":
         talk << p.UnbindResp(0xABCD) << e.Close("unbound")
-    elif name == "submit_sm":
-        talk << e.Submit(p.SubmitSm(0xABCD))
-    elif name in UNSERVED:
-        answer = {cls.command_id: cls for cls in _responses()}[CommandId(command_id | 0x80000000)]
-        talk << answer(0xABCD, UNSERVED[name])
+    elif name in HANDED_ON:
+        talk << HANDED_ON[name]
+        assert talk.handed_on[-1].command_id is command_id
+        assert talk.handed_on[-1].sequence_number == 0xABCD
+    elif name == "replace_sm":
+        talk << p.ReplaceSmResp(0xABCD, CommandStatus.ESME_RREPLACEFAIL)
     else:  # a response that could settle a request of ours; none waits here
         assert talk.flags == ["unexpected_response"]
         assert talk.session.state is before

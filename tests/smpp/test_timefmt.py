@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.smpp.timefmt import InvalidTime, format_absolute, parse
+from gateway.smpp.timefmt import InvalidTime, format_absolute, format_relative, parse
 
 NOW = datetime(2026, 7, 15, 12, 0, 0, tzinfo=UTC)
 
@@ -146,6 +146,32 @@ def test_what_is_formatted_parses_back(moment: datetime) -> None:
     text = format_absolute(moment)
     assert len(text) == 16
     assert parse(text, NOW) == moment
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1, "000000000001000R"),
+        (59, "000000000059000R"),
+        (60, "000000000100000R"),
+        (3_600, "000000010000000R"),
+        (86_399, "000000235959000R"),
+        (86_400, "000001000000000R"),
+        (2 * 86_400, "000002000000000R"),
+        (604_800 + 3_661, "000007010101000R"),
+        (99 * 86_400, "000099000000000R"),
+        # two digits of days are all there is
+        (99 * 86_400 + 1, "000099000000000R"),
+        (0xFFFFFFFF, "000099000000000R"),
+    ],
+)
+def test_format_relative(seconds: int, text: str) -> None:
+    assert format_relative(seconds) == text
+
+
+@given(st.integers(1, 99 * 86_400))
+def test_a_relative_time_parses_back(seconds: int) -> None:
+    assert parse(format_relative(seconds), NOW) == NOW + timedelta(seconds=seconds)
 
 
 @given(st.one_of(st.text(max_size=20), st.from_regex(r"[0-9]{15}[-+R]", fullmatch=True)))

@@ -1,0 +1,28 @@
+"""What the gateway itself refuses before the API is asked, whatever was requested."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.errors import GatewayError
+from gateway.smpp.constants import CommandStatus
+
+LEAST_TIME: Final = 0.3  # seconds before the deadline; with less, the API is not asked
+
+
+class Throttled(GatewayError):
+    """The account is above its rate."""
+
+    command_status = CommandStatus.ESME_RTHROTTLED
+    temporary = True
+
+
+class Overdue(GatewayError):
+    """The request waited for its whole response_deadline before it could be sent."""
+
+    command_status = CommandStatus.ESME_RMSGQFUL
+    temporary = True
+
+
+class NotFound(GatewayError):
+    """The account has no such message; `command_status` is that of its request."""

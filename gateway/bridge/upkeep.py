@@ -1,0 +1,118 @@
+"""What is done by the clock: unfinished sets end, memories are saved, old rows go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from structlog.typing import FilteringBoundLogger
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.python.failure import Failure
+
+from gateway.bridge.sent_ids import SentIds
+
+_EXPIRE_BEAT: Final = 1.0  # seconds; how late a set may end
+_SAVE_BEAT: Final = 300.0  # how much of the memories a crash may cost
+_PURGE_BEAT: Final = 60.0
+
+
+class Keeps(Protocol):
+    """What outlives the process: `store.worker.StoreThread`."""
+
+    def save_memories(self, memories: Mapping[str, bytes]) -> Deferred[None]: ...
+
+    def load_memories(self) -> Deferred[dict[str, bytes]]: ...
+
+    def purge(self, ids_before: float, receipts_before: float) -> Deferred[None]: ...
+
+
+class Upkeep:
+    """Beats from `start` to `stop`. `now` gives wall-clock seconds, `clock` is the reactor."""
+
+    def __init__(
+        self,
+        store: Keeps,
+        expire: Callable[[], Any],
+        memories: Mapping[str, SentIds],
+        clock: IReactorTime,
+        now: Callable[[], float],
+        log: FilteringBoundLogger,
+        *,
+        short_ids_held: float,
+        receipts_held: float,
+    ) -> None:
+        """`expire` is a coroutine function that ends the sets whose time is over."""
+        self._store = store
+        self._expire = expire
+        self._memories = memories
+        self._loaded = False
+        self._now = now
+        self._log = log
+        self._short_ids_held = short_ids_held
+        self._receipts_held = receipts_held
+        self._beats: list[tuple[LoopingCall, float]] = [
+            (LoopingCall(self._guarded, "expire", self._expire_sets), _EXPIRE_BEAT),
+            (LoopingCall(self._guarded, "save_memories", self.save), _SAVE_BEAT),
+            (LoopingCall(self._guarded, "purge", self._purge), _PURGE_BEAT),
+        ]
+        for beat, _ in self._beats:
+            beat.clock = clock
+        self._ended: list[Deferred[LoopingCall]] = []  # each fires when its beat has ended
+
+    def start(self) -> None:
+        """Begin; what the accounts remembered is read as soon as the event loop runs."""
+        self._guarded("load_memories", self._load)
+        for beat, seconds in self._beats:
+            self._ended.append(beat.start(seconds, now=False))
+
+    async def stop(self) -> None:
+        """Finish what is under way, and save the memories."""
+        for beat, _ in self._beats:
+            if beat.running:
+                beat.stop()
+        await DeferredList(self._ended)
+        await self._guarded("save_memories", self.save)
+
+    def _guarded(self, operation: str, work: Callable[[], Deferred[Any]]) -> Deferred[Any]:
+        """A beat that fails is told, and comes again."""
+        return work().addErrback(self._failed, operation)
+
+    def _failed(self, failure: Failure, operation: str) -> None:
+        detail = getattr(failure.value, "detail", "") or failure.getTraceback()
+        self._log.error("store_failed", operation=operation, detail=detail)
+
+    def _expire_sets(self) -> Deferred[Any]:
+        return Deferred.fromCoroutine(self._expire())
+
+    def _load(self) -> Deferred[None]:
+        return self._store.load_memories().addCallback(self._remember)
+
+    def _remember(self, dumped: dict[str, bytes]) -> None:
+        self._loaded = True
+        for system_id, sent in self._memories.items():
+            sent.load(dumped.get(system_id, b""))
+
+    def save(self) -> Deferred[None]:
+        """Write down what the accounts remember, where it changed.
+
+        What was written before must have been read first, or it would be lost.
+        """
+        if not self._loaded:
+            return self._load().addCallback(lambda _: self.save())
+        changed = {
+            system_id: sent.dump() for system_id, sent in self._memories.items() if sent.changed
+        }
+        if not changed:
+            return succeed(None)
+        return self._store.save_memories(changed).addErrback(self._not_saved, changed)
+
+    def _not_saved(self, failure: Failure, changed: Mapping[str, bytes]) -> Failure:
+        for system_id in changed:
+            self._memories[system_id].changed = True
+        return failure
+
+    def _purge(self) -> Deferred[None]:
+        now = self._now()
+        return self._store.purge(now - self._short_ids_held, now - self._receipts_held)

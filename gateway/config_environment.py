@@ -1,0 +1,87 @@
+"""Whether this machine is one that the configuration can be used on; for `check-config`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from collections import defaultdict
+from pathlib import Path
+from typing import Final
+
+from gateway.config import Settings
+from gateway.config_checks import LISTENERS
+from gateway.config_file import SQLITE
+
+
+def environment(settings: Settings) -> tuple[list[str], list[str]]:
+    """What stands in the way on this machine, and what is only worth knowing.
+
+    A listener's port is bound and let go. A port in use is only worth knowing: the
+    check is usually run beside the running gateway.
+    """
+    problems: list[str] = []
+    notes: list[str] = []
+    api = settings.omnichannel
+    if api.ca_file:
+        try:
+            ssl.create_default_context(cafile=api.ca_file)
+        except OSError as error:
+            reason = error.strerror if error.errno == errno.ENOENT else str(error)
+            problems.append(f"omnichannel.ca_file: {api.ca_file} cannot be used: {reason}")
+    if api.engine == "libcurl":
+        try:
+            import pycurl  # noqa: F401
+        except ImportError as error:
+            problems.append(
+                f'omnichannel.engine: pycurl cannot be loaded ({error}): use "requests"'
+            )
+    if reason := _cannot_store(settings.store.url):
+        problems.append(f"store.url: {reason}")
+    by_place: defaultdict[str, list[str]] = defaultdict(list)
+    for section, key in LISTENERS:
+        endpoint = getattr(getattr(settings, section), key)
+        if endpoint:
+            by_place[endpoint].append(f"{section}.{key}")
+    for endpoint, keys in by_place.items():
+        if reason := _cannot_listen(endpoint):
+            where = notes if reason is IN_USE else problems
+            where.append(f"{keys[0]}: {endpoint} {reason}")
+    return problems, notes
+
+
+IN_USE: Final = "is in use; fine if that is the running gateway"
+
+
+def _cannot_listen(endpoint: str) -> str:
+    host, _, port = endpoint.rpartition(":")
+    try:
+        (family, kind, proto, _, address), *_ = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except socket.gaierror as error:
+        return f"does not resolve: {error.strerror}"
+    try:
+        with socket.socket(family, kind, proto) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return IN_USE
+        return f"cannot be bound: {error.strerror}"
+    return ""
+
+
+def _cannot_store(url: str) -> str:
+    """Why the store's file cannot be there, "" if it can; a running gateway may have it open."""
+    if not url.startswith(SQLITE):
+        return ""
+    path = Path(url.removeprefix(SQLITE))
+    if not path.parent.is_dir():
+        return f"{path.parent} is no folder"
+    if not os.access(path.parent, os.W_OK):
+        return f"{path.parent} cannot be written by this user"
+    if path.exists() and not os.access(path, os.W_OK):
+        return f"{path} cannot be written by this user"
+    return ""

@@ -1,0 +1,210 @@
+"""The store's thread, seen from the reactor: every operation is a Deferred.
+
+What is queued while a commit runs makes the next batch, so that under load hundreds of
+operations share one wait for the disk. All results of a batch come back in one call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from queue import Empty, SimpleQueue
+from time import perf_counter
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorFromThreads
+
+from gateway.store.base import (
+    Complete,
+    Counts,
+    ExpiredSet,
+    FailedSet,
+    NewPart,
+    Outcome,
+    PendingReceipt,
+    Store,
+    StoreFull,
+    StoreUnavailable,
+    Waiting,
+)
+from gateway.store.batch import (
+    NAMES,
+    Expire,
+    FindId,
+    KeepId,
+    LoadMemories,
+    Operation,
+    Purge,
+    Release,
+    SaveMemories,
+    Settle,
+    run_batch,
+)
+
+_BATCH: Final = 1_000  # operations in one transaction: bounds how long the others wait
+
+_Queued = tuple[Operation, Deferred[Any]]
+
+
+def _unobserved(_seconds: float, _failed: list[str]) -> None:
+    pass
+
+
+class StoreThread:
+    """Runs a store on a thread of its own. `open` it, and `stop` it to end the thread.
+
+    Everything but `open` is called in the reactor's thread. Every Deferred may fail with
+    StoreUnavailable. A `settle`, `release` or `fail` that did is to be repeated: until then
+    the set stays in sending. Do not cancel a Deferred: what it asks for is done all the same.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorFromThreads,
+        factory: Callable[[], Store],
+        observe: Callable[[float, list[str]], None] = _unobserved,
+    ) -> None:
+        """`factory` opens the store, on the thread, or raises StoreUnavailable.
+
+        `observe(seconds, failed)` is called in the reactor for each batch, with the names of
+        the operations that the store could not do.
+        """
+        self._reactor = reactor
+        self._factory = factory
+        self._observe = observe
+        self._queue: SimpleQueue[_Queued | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._stopping: list[Deferred[None]] = []
+        self.backlog = 0  # operations without their result yet
+        self.counts = Counts(0, 0)  # as of the last batch
+        self.failing = False  # the last batch found the database itself at fault
+
+    def open(self) -> None:
+        """Open the store; what is wrong with it is raised here, as StoreUnavailable.
+
+        Blocks, and needs no running reactor.
+        """
+        opened: Future[Counts] = Future()
+        # A daemon, so that a process which ends without `stop` does end: the store bears it.
+        thread = threading.Thread(target=self._run, args=(opened,), name="store", daemon=True)
+        thread.start()
+        self.counts = opened.result()
+        self._thread = thread
+
+    def start(self) -> None:
+        """Open the store unless that is done."""
+        if self._thread is None:
+            self.open()
+
+    def stop(self) -> Deferred[None]:
+        """Finish what is queued, close the store, end the thread; then the Deferred fires."""
+        if self._thread is None or not self._thread.is_alive():
+            return succeed(None)
+        done: Deferred[None] = Deferred()
+        self._stopping.append(done)
+        self._queue.put(None)
+        return done
+
+    def add_part(self, part: NewPart) -> Deferred[Waiting | Complete]:
+        """Fails with StoreFull too, when there is no room for the part."""
+        return self._submit(part)
+
+    def settle(self, base: bytes) -> Deferred[None]:
+        return self._submit(Settle(base))
+
+    def release(self, base: bytes, outcome: Outcome) -> Deferred[None]:
+        return self._submit(Release(base, outcome))
+
+    def expire(self, now: float, limit: int) -> Deferred[list[ExpiredSet]]:
+        return self._submit(Expire(now, limit))
+
+    def fail(self, base: bytes, receipts: Sequence[PendingReceipt]) -> Deferred[None]:
+        return self._submit(FailedSet(base, receipts))
+
+    def keep_id(self, system_id: str, message_id: str, now: float) -> Deferred[int]:
+        return self._submit(KeepId(system_id, message_id, now))
+
+    def find_id(self, system_id: str, number: int) -> Deferred[str | None]:
+        return self._submit(FindId(system_id, number))
+
+    def save_memories(self, memories: Mapping[str, bytes]) -> Deferred[None]:
+        return self._submit(SaveMemories(dict(memories)))
+
+    def load_memories(self) -> Deferred[dict[str, bytes]]:
+        return self._submit(LoadMemories())
+
+    async def _purge(self, ids_before: float, receipts_before: float) -> None:
+        while await self._submit(Purge(ids_before, receipts_before)):
+            pass  # others have their turn between two bites
+
+    def purge(self, ids_before: float, receipts_before: float) -> Deferred[None]:
+        """Delete all there is, in bites."""
+        return Deferred.fromCoroutine(self._purge(ids_before, receipts_before))
+
+    def _submit(self, operation: Operation) -> Deferred[Any]:
+        if self._thread is None or self._stopping:
+            return fail(StoreUnavailable("the store is closed"))
+        answer: Deferred[Any] = Deferred()
+        self.backlog += 1
+        self._queue.put((operation, answer))
+        return answer
+
+    def _deliver(
+        self, batch: list[_Queued], results: list[object], seconds: float, counts: Counts
+    ) -> None:
+        self.backlog -= len(batch)
+        self.counts = counts
+        self.failing = False
+        failed = []
+        for (operation, answer), result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                if not isinstance(result, StoreFull):
+                    failed.append(NAMES[type(operation)])
+                self.failing |= isinstance(result, StoreUnavailable) and result.whole
+                answer.errback(result)
+            else:
+                answer.callback(result)
+        self._observe(seconds, failed)
+
+    def _ended(self, thread: threading.Thread) -> None:
+        thread.join()
+        for done in self._stopping:
+            done.callback(None)
+
+    # On the thread
+
+    def _run(self, opened: Future[Counts]) -> None:
+        try:
+            store = self._factory()
+        except BaseException as problem:  # noqa: BLE001  `open` raises it
+            opened.set_exception(problem)
+            return
+        opened.set_result(store.counts())
+        call = self._reactor.callFromThread
+        try:
+            with closing(store):
+                while batch := self._take():
+                    began = perf_counter()
+                    results = run_batch(store, [operation for operation, _ in batch])
+                    call(self._deliver, batch, results, perf_counter() - began, store.counts())
+        finally:
+            call(self._ended, threading.current_thread())
+
+    def _take(self) -> list[_Queued]:
+        """What is queued, at least one; nothing when it is time to stop."""
+        batch: list[_Queued] = []
+        queued = self._queue.get()
+        try:
+            while queued is not None:
+                batch.append(queued)
+                if len(batch) == _BATCH:
+                    return batch
+                queued = self._queue.get_nowait()
+        except Empty:
+            return batch
+        if batch:
+            self._queue.put(None)  # nothing is queued behind it: finish this, then stop
+        return batch

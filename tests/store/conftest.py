@@ -1,0 +1,33 @@
+"""A store in each kind of database, and opening it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from gateway.store.sql import SqlStore
+from tests.store.databases import DATABASES, LASTING, OpenStore
+
+
+@pytest.fixture(params=DATABASES)
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
+    """An empty store with room for ten parts."""
+    opened = SqlStore(DATABASES[request.param](tmp_path), max_parts=10)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=LASTING)
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
+    """Opens the test's store; close one before the next is opened."""
+    with ExitStack() as closing:
+
+        def opened(max_parts: int = 10) -> SqlStore:
+            one = SqlStore(DATABASES[request.param](tmp_path), max_parts=max_parts)
+            closing.callback(one.close)
+            return one
+
+        yield opened
