@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from gateway import __version__
 from gateway.bridge.accounts import Account, Accounts
+from gateway.bridge.expiry import Expiry
 from gateway.bridge.inquiries import Inquiries
 from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.passwords import HASHER, PasswordCheck
@@ -118,7 +119,8 @@ def make_bridge(
     """Everything between the sessions and the API."""
     tell = settings.log.messages
     ids = MessageIds(store, time.time, log)
-    reassembly = Reassembly(store, accounts.get, api, reactor, time.time, metrics, log)
+    reassembly = Reassembly(store, reactor, time.time, log)
+    expiry = Expiry(store, reassembly, accounts.get, api, time.time, metrics, log)
     relay = Relay(
         api,
         reactor,
@@ -136,7 +138,7 @@ def make_bridge(
         Inquiries(api, ids, reactor, time.time, metrics, log, log_messages=tell),
         Upkeep(
             store,
-            reassembly.expire,
+            expiry.expire,
             accounts.remembering(),
             reactor,
             time.time,

@@ -27,7 +27,7 @@ from gateway.omnichannel.outcome import ALARMING, Outcome, Verdict, state_of
 from gateway.omnichannel.payload import Delivery
 from gateway.smpp.constants import CommandStatus, MessageState, name_of
 from gateway.smpp.effects import Inquiry
-from gateway.smpp.message_id import is_own
+from gateway.smpp.message_id import is_own, printable
 from gateway.smpp.pdu import CancelSm, CancelSmResp, QuerySm, QuerySmResp
 from gateway.smpp.timefmt import InvalidTime, format_absolute
 from gateway.smpp.versions import Response, status_for
@@ -95,7 +95,7 @@ class Inquiries:
         outcome, delivery = await self._api.status(
             omnimessage_id, account.credentials, self._seconds_left(account, started)
         )
-        fields: dict[str, object] = {"message_id": omnimessage_id}
+        fields: dict[str, object] = {"message_id": printable(omnimessage_id)}
         if outcome.verdict is Verdict.ANSWERED:
             self._check_source(pdu, account, delivery)
             fields["status"] = delivery.status or "in process"
@@ -127,7 +127,7 @@ class Inquiries:
         # One that was cancelled is what was asked for, whatever became of the rest.
         outcome = min(outcomes, key=lambda outcome: outcome.verdict is not Verdict.ANSWERED)
         response = CancelSmResp(pdu.sequence_number, outcome.command_status)
-        fields: dict[str, object] = {"message_id": found[0]}
+        fields: dict[str, object] = {"message_id": printable(found[0])}
         if len(found) > 1:
             cancelled = sum(one.verdict is Verdict.ANSWERED for one in outcomes)
             fields |= {"messages": len(found), "cancelled": cancelled}
@@ -181,7 +181,11 @@ class Inquiries:
         if isinstance(error, FirstError):
             failure = error.subFailure
         if isinstance(error, GatewayError):
-            fields = {"message_id": pdu.message_id, "detail": error.detail, **error.fields}
+            fields = {
+                "message_id": printable(pdu.message_id),
+                "detail": error.detail,
+                **error.fields,
+            }
             return make(pdu.sequence_number, error.command_status), fields, False
         self._log.error(
             "relay_failed", failure=failure.getTraceback(), session_id=origin.session_id

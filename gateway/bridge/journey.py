@@ -35,7 +35,7 @@ class Journey:
     """One submit under way. `started` is a moment of the clock.
 
     `common_id` is what the ESME is told instead of an id of its own: the destinations of one
-    submit_multi share it.
+    submit_multi share it. `copy` counts the earlier ones to the same number among them.
     """
 
     submit: SubmitSm
@@ -43,11 +43,13 @@ class Journey:
     answer: Answer
     started: float
     common_id: str = ""
+    copy: int = 0
     decoded: Decoded | None = None
     time_to_send: str = ""
     part: Concatenation | None = None  # which part of a long message it brought
     base: bytes = b""  # of the ids of its set
     completes: bool = False  # its set, which is at the API now
+    first: SubmitSm | None = None  # the first part of that set
     finished: bool = False
 
 

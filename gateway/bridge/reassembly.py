@@ -19,29 +19,22 @@ The rules of a set, which the store carries out (`store.base`):
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Final, Protocol
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
 from structlog.typing import FilteringBoundLogger
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from gateway.bridge.accounts import Account
-from gateway.bridge.journey import api_fields
-from gateway.bridge.translate import Message, Writing, read, translate
-from gateway.errors import GatewayError
+from gateway.bridge.translate import Message, Writing, read
 from gateway.message.segment import Concatenation, Content
-from gateway.metrics import Metrics
-from gateway.omnichannel.client import OmnichannelClient
-from gateway.omnichannel.outcome import Outcome, Verdict
-from gateway.smpp import message_id as ids
 from gateway.smpp.codec import decode, encode
-from gateway.smpp.constants import MessageState
 from gateway.smpp.pdu import SubmitSm
 from gateway.store.base import (
     Complete,
-    ExpiredSet,
     NewPart,
     PendingReceipt,
     SetKey,
@@ -49,15 +42,6 @@ from gateway.store.base import (
     Waiting,
 )
 from gateway.store.base import Outcome as StoredOutcome
-
-_AT_A_TIME: Final = 200  # sets that are expired in one go
-_RECEIPT_OF_FAILURE: Final = frozenset({1, 2})  # registered_delivery's low bits, SMPP 5.2.17
-# What the receipts of a failed set say, by what the API said when it was complete.
-_STATES: Final = {
-    "": MessageState.EXPIRED,
-    "refused": MessageState.REJECTED,
-    "unknown": MessageState.UNKNOWN,
-}
 
 
 class Sets(Protocol):
@@ -69,9 +53,24 @@ class Sets(Protocol):
 
     def release(self, base: bytes, outcome: StoredOutcome) -> Deferred[None]: ...
 
-    def expire(self, now: float, limit: int) -> Deferred[list[ExpiredSet]]: ...
-
     def fail(self, base: bytes, receipts: list[PendingReceipt]) -> Deferred[None]: ...
+
+
+class Whole(NamedTuple):
+    """A set as one message: its first part, what that says beside its text, all contents."""
+
+    first: SubmitSm
+    message: Message
+    contents: tuple[Content, ...]
+
+
+@dataclass(slots=True)
+class _AtApi:
+    """A complete set that waits for the API's answer."""
+
+    base: bytes
+    submit: SubmitSm  # the part that completed it
+    reused: bool = False  # another message has begun with its key
 
 
 class Reassembly:
@@ -80,25 +79,23 @@ class Reassembly:
     def __init__(
         self,
         sets: Sets,
-        account_of: Callable[[str], Account | None],
-        api: OmnichannelClient,
         clock: IReactorTime,
         now: Callable[[], float],
-        metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
         self._sets = sets
-        self._account_of = account_of
-        self._api = api
         self._clock = clock
         self._now = now
-        self._metrics = metrics
         self._log = log
+        self._at_api: dict[SetKey, _AtApi] = {}  # the newest set of each key
+        self._keys: dict[bytes, SetKey] = {}  # of the sets in it, by base
+        self._owed: dict[bytes, Callable[[], Deferred[None]]] = {}
 
     def add(
         self,
+        key: SetKey,
+        number: int,
         submit: SubmitSm,
-        part: Concatenation,
         account: Account,
         seconds: float,
         common_id: str = "",
@@ -109,15 +106,8 @@ class Reassembly:
         """
         now = self._now()
         new = NewPart(
-            SetKey(
-                account.system_id,
-                submit.source.addr,
-                submit.destination.addr,
-                part.kind,
-                part.reference,
-                part.total,
-            ),
-            part.number,
+            key,
+            number,
             encode(submit),
             now,
             now + account.settings.reassembly_timeout,
@@ -131,6 +121,9 @@ class Reassembly:
         def arrived(found: Waiting | Complete | Failure) -> None:
             if not answer.called:
                 late.cancel()
+                if isinstance(found, Complete):
+                    self._at_api[key] = _AtApi(found.base, submit)
+                    self._keys[found.base] = key
                 answer.callback(found)
             elif isinstance(found, Complete):
                 self.release(found.base, "")
@@ -138,126 +131,88 @@ class Reassembly:
         self._sets.add_part(new).addBoth(arrived)
         return answer
 
-    def read(
-        self, pdus: Sequence[bytes], writing: Writing, now: datetime
-    ) -> tuple[Message, tuple[Content, ...]]:
-        """The message of a set and the contents of its parts, in order of number.
+    def repeated(self, key: SetKey, submit: SubmitSm) -> bytes | None:
+        """The base of the set that is at the API because of this very part, None otherwise.
 
-        What is no text (addresses, times, priority) is that of the first part. Raises
-        `GatewayError`.
+        A client with a short timer (jSMPP 2 s, go-smpp 1 s) sends its last part again while the
+        API is still thinking. It must get the same answer: as a part of a new set it would be
+        told ESME_ROK and wait for siblings that never come. Once another part has used the key
+        again, a part like this one belongs to that new message.
         """
-        messages = []
-        for octets in pdus:
-            submit = decode(octets)
-            assert isinstance(submit, SubmitSm)  # noqa: S101  it was encoded by `add`
-            messages.append(read(submit, writing, now))
-        return messages[0], tuple(message.content for message in messages)
+        found = self._at_api.get(key)
+        if found is None or found.reused:
+            return None
+        if _content(submit) == _content(found.submit):
+            return found.base
+        found.reused = True
+        return None
 
     def settle(self, base: bytes) -> None:
         """The API has accepted the message of this set."""
-        self._sets.settle(base).addErrback(self._not_stored, base, "settle")
+        self._end(base, "settle", lambda: self._sets.settle(base))
 
     def release(self, base: bytes, outcome: StoredOutcome) -> None:
         """The API has not: "refused", or "unknown" when it may have; "" when never asked."""
-        self._sets.release(base, outcome).addErrback(self._not_stored, base, "release")
+        self._end(base, "release", lambda: self._sets.release(base, outcome))
 
-    def _not_stored(self, failure: Failure, base: bytes, operation: str) -> None:
-        """The store is out of order; what it holds is put right when it is opened next."""
+    def fail(self, base: bytes, receipts: list[PendingReceipt]) -> None:
+        """The set is given up, and `receipts` are what its sender must be told."""
+        self._end(base, "fail", lambda: self._sets.fail(base, receipts))
+
+    def _end(self, base: bytes, operation: str, do: Callable[[], Deferred[None]]) -> None:
+        key = self._keys.pop(base, None)
+        if key is not None and key in self._at_api and self._at_api[key].base == base:
+            del self._at_api[key]
+        do().addErrback(self._not_stored, base, operation, do)
+
+    def _not_stored(
+        self, failure: Failure, base: bytes, operation: str, do: Callable[[], Deferred[None]]
+    ) -> None:
+        """Said once, and done when the store is well again; see `repeat`."""
         detail = getattr(failure.value, "detail", "") or failure.getTraceback()
         self._log.error("store_failed", operation=operation, set_id=base.hex(), detail=detail)
+        self._owed[base] = do
 
-    # Sets that were never completed.
+    def repeat(self) -> None:
+        """Try again what the store could not do; call now and then."""
+        owed, self._owed = self._owed, {}
+        for base, do in owed.items():
+            do().addErrback(self._still_owed, base, do)
 
-    async def expire(self) -> None:
-        """End the sets whose time is over; call about once a second."""
-        while True:
-            expired = await self._sets.expire(self._now(), _AT_A_TIME)
-            ended = [
-                Deferred.fromCoroutine(self._expire(one)).addErrback(
-                    self._not_stored, one.base, "expire"
-                )
-                for one in expired
-            ]
-            await DeferredList(ended)
-            if len(expired) < _AT_A_TIME:
-                return
-
-    async def _expire(self, expired: ExpiredSet) -> None:
-        account = self._account_of(expired.system_id)
-        outcome: str = expired.outcome
-        fields: dict[str, object] = {}
-        if account and account.settings.relay_incomplete and not outcome:
-            outcome, fields = await self._relay(expired, account)
-        relayed = outcome == "accepted"
-        label = self._metrics.account(expired.system_id if account else "unknown")
-        self._metrics.sets_expired(label, "relayed" if relayed else "failed").inc()
-        have = [part.number for part in expired.parts]
-        line: dict[str, object] = {
-            "system_id": expired.system_id,
-            "set_id": expired.base.hex(),
-            "parts": expired.total,
-            "missing": _ranges(sorted(set(range(1, expired.total + 1)) - set(have))),
-            "destination": _submit(expired.parts[0].pdu).destination.addr,
-            **fields,
-        }
-        if relayed:
-            self._log.warning("set_relayed_incomplete", **line)
-            self.settle(expired.base)
-            return
-        receipts = self._receipts(expired, _STATES.get(outcome, MessageState.EXPIRED))
-        line |= {"outcome": outcome or "expired", "receipts": len(receipts)}
-        self._log.warning("set_failed", **line)
-        failed = self._sets.fail(expired.base, receipts)
-        failed.addErrback(self._not_stored, expired.base, "fail")
-
-    async def _relay(self, expired: ExpiredSet, account: Account) -> tuple[str, dict[str, object]]:
-        """Send what is there; "accepted", "refused" or "unknown", and what the log should say."""
-        try:
-            message, contents = self.read(
-                [part.pdu for part in expired.parts], account.writing, datetime.now(UTC)
-            )
-            request, decoded = translate(message, contents, account.writing)
-        except GatewayError as refusal:
-            return "refused", {"detail": refusal.detail}
-        outcome: Outcome = await self._api.send(
-            request, account.credentials, account.settings.response_deadline
-        )
-        fields = api_fields(outcome, decoded.text)
-        if outcome.verdict is Verdict.ACCEPTED:
-            first = _submit(expired.parts[0].pdu)
-            account.remember(outcome.message_id, first, request.time_to_send)
-            return "accepted", {**fields, "message_id": outcome.message_id}
-        return "unknown" if outcome.verdict is Verdict.UNKNOWN else "refused", fields
-
-    def _receipts(self, expired: ExpiredSet, state: MessageState) -> list[PendingReceipt]:
-        """A record for each part that asked for a receipt of failure."""
-        now = self._now()
-        return [
-            PendingReceipt(
-                expired.system_id,
-                part.common_id or ids.of_part(expired.base, part.number),
-                part.pdu,
-                state,
-                part.received_at,
-                now,
-            )
-            for part in expired.parts
-            if _submit(part.pdu).registered_delivery & 0x03 in _RECEIPT_OF_FAILURE
-        ]
+    def _still_owed(self, _failure: Failure, base: bytes, do: Callable[[], Deferred[None]]) -> None:
+        self._owed[base] = do
 
 
-def _submit(octets: bytes) -> SubmitSm:
+def key_of(submit: SubmitSm, part: Concatenation, account: Account, copy: int = 0) -> SetKey:
+    """What the parts of one message have in common; for `copy` see `Journey`."""
+    destination = submit.destination.addr
+    return SetKey(
+        account.system_id,
+        submit.source.addr,
+        f"{destination}#{copy}" if copy else destination,
+        part.kind,
+        part.reference,
+        part.total,
+    )
+
+
+def _content(submit: SubmitSm) -> tuple[object, ...]:
+    return submit.short_message, submit.tlvs, submit.data_coding, submit.esm_class
+
+
+def whole(pdus: Sequence[bytes], writing: Writing, now: datetime) -> Whole:
+    """The message that the parts of a set are, given in order of number.
+
+    What is no text (addresses, times, priority, flags) is that of the first one. Raises
+    `GatewayError`.
+    """
+    submits = [submit_of(octets) for octets in pdus]
+    messages = [read(submit, writing, now) for submit in submits]
+    return Whole(submits[0], messages[0], tuple(message.content for message in messages))
+
+
+def submit_of(octets: bytes) -> SubmitSm:
+    """The submit_sm of a stored part."""
     submit = decode(octets)
     assert isinstance(submit, SubmitSm)  # noqa: S101  it was encoded by `add`
     return submit
-
-
-def _ranges(numbers: list[int]) -> str:
-    """ "2,5-9": which numbers, in few words."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][-1] == number - 1:
-            runs[-1] = [runs[-1][0], number]
-        else:
-            runs.append([number])
-    return ",".join("-".join(map(str, run)) for run in runs)

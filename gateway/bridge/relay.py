@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from gateway.bridge.journey import Answer, Journey, Origin, api_fields, event_of
 from gateway.bridge.message_ids import MessageIds
-from gateway.bridge.reassembly import Reassembly
+from gateway.bridge.reassembly import Reassembly, key_of, whole
 from gateway.bridge.refusals import LEAST_TIME, Overdue, Throttled
 from gateway.bridge.replacing import Replacing
 from gateway.bridge.translate import Message, passed_through, read, translate
@@ -32,7 +32,7 @@ from gateway.message.charset import Decoded
 from gateway.message.segment import Concatenation, Content
 from gateway.metrics import Metrics
 from gateway.omnichannel.client import OmnichannelClient
-from gateway.omnichannel.outcome import ALARMING, Outcome, Verdict
+from gateway.omnichannel.outcome import ALARMING, MAYBE_ACCEPTED, Outcome, Verdict
 from gateway.smpp import message_id as ids
 from gateway.smpp.constants import CommandStatus, Tag, name_of
 from gateway.smpp.pdu import SubmitSm, SubmitSmResp, Tlv
@@ -71,6 +71,8 @@ class Relay:
         self._udh_includes_length = udh_includes_length
         self.in_flight = 0  # submits not yet answered
         self._idle: list[Deferred[None]] = []
+        # By the base of a set at the API: copies of the part that completed it.
+        self._followers: dict[bytes, list[Journey]] = {}
 
     def idle(self) -> Deferred[None]:
         """Fires when nothing is in flight."""
@@ -92,15 +94,16 @@ class Relay:
         answer: Answer,
         received_at: float | None = None,
         common_id: str = "",
+        copy: int = 0,
     ) -> None:
         """Relay one message; `answer` is called once, perhaps before this returns.
 
         The account's response_deadline counts from `received_at`, a moment of the clock; None
-        stands for now. For `common_id` see `Journey`.
+        stands for now. For `common_id` and `copy` see `Journey`.
         """
         now = self._clock.seconds()
         started = now if received_at is None else received_at
-        journey = Journey(submit, origin, answer, started, common_id)
+        journey = Journey(submit, origin, answer, started, common_id, copy)
         self.in_flight += 1
         try:
             account = origin.account
@@ -134,9 +137,14 @@ class Relay:
     # Parts of a long message.
 
     def _add(self, journey: Journey, part: Concatenation, seconds: float) -> None:
-        added = self._reassembly.add(
-            journey.submit, part, journey.origin.account, seconds, journey.common_id
-        )
+        submit, account = journey.submit, journey.origin.account
+        key = key_of(submit, part, account, journey.copy)
+        base = self._reassembly.repeated(key, submit)
+        if base is not None:
+            journey.base = base
+            self._followers.setdefault(base, []).append(journey)
+            return
+        added = self._reassembly.add(key, part.number, submit, account, seconds, journey.common_id)
         self._follow(added, self._added, journey)
 
     def _added(self, added: Waiting | Complete, journey: Journey) -> None:
@@ -154,10 +162,9 @@ class Relay:
             seconds = self._seconds_left(
                 journey, self._clock.seconds(), "the store took the whole response_deadline"
             )
-            message, contents = self._reassembly.read(
-                added.pdus, journey.origin.account.writing, datetime.now(UTC)
-            )
-            self._post(journey, message, contents, seconds)
+            found = whole(added.pdus, journey.origin.account.writing, datetime.now(UTC))
+            journey.first = found.first
+            self._post(journey, found.message, found.contents, seconds)
         except GatewayError as refusal:
             self._refused(journey, refusal)
 
@@ -200,11 +207,13 @@ class Relay:
         if outcome.verdict is Verdict.ACCEPTED:
             if journey.completes:
                 self._reassembly.settle(journey.base)
-            submit = journey.submit
+            submit = journey.first or journey.submit
             if submit.replace_if_present_flag:
                 self._replacing.replace(submit, account, outcome.message_id)
             account.remember(outcome.message_id, submit, journey.time_to_send)
             self._accepted(journey, outcome.message_id, fields, "message_relayed")
+            for follower in self._followers.pop(journey.base, ()):
+                self._accepted(follower, outcome.message_id, {}, "part_repeated")
             return
         tlvs: tuple[Tlv, ...] = ()
         if account.settings.error_detail_tlv and outcome.error.detail:
@@ -213,7 +222,7 @@ class Relay:
         if outcome.verdict is Verdict.THROTTLED:
             self._metrics.throttled(self._metrics.account(account.system_id), "api").inc()
         if journey.completes:
-            unknown = outcome.verdict is Verdict.UNKNOWN
+            unknown = outcome.verdict in MAYBE_ACCEPTED
             self._reassembly.release(journey.base, "unknown" if unknown else "refused")
         self._refuse(
             journey, outcome.command_status, fields, tlvs, alarming=outcome.verdict in ALARMING
@@ -255,7 +264,7 @@ class Relay:
     def _refused(self, journey: Journey, refusal: GatewayError) -> None:
         """The gateway itself refuses; the API was not asked."""
         if journey.completes:
-            self._reassembly.release(journey.base, "refused")
+            self._reassembly.release(journey.base, "" if refusal.temporary else "refused")
         self._refuse(journey, refusal.command_status, {"detail": refusal.detail, **refusal.fields})
 
     def _failed(self, failure: Failure, journey: Journey) -> None:
@@ -288,6 +297,9 @@ class Relay:
         status, seconds = self._finish(journey, response, fields)
         log = self._log.error if alarming else self._log.warning
         log("message_refused", **event_of(journey, status, "", "", seconds), **fields)
+        if journey.completes:
+            for follower in self._followers.pop(journey.base, ()):
+                self._refuse(follower, command_status, dict(fields), tlvs)
         self._when_idle()
 
     def _finish(

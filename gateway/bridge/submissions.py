@@ -9,6 +9,7 @@ with a single destination it is the API's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -53,6 +54,7 @@ class Relays(Protocol):
         answer: Answer,
         received_at: float | None = None,
         common_id: str = "",
+        copy: int = 0,
     ) -> None: ...
 
 
@@ -153,9 +155,11 @@ class Submissions:
 
             return answer
 
+        copies: Counter[Address] = Counter()  # a number may stand in it twice
         for destination in addresses:
-            submit = _to_one(pdu, destination)
-            self._relay.submit(submit, origin, answered(destination), received_at, common_id)
+            submit, copy = _to_one(pdu, destination), copies[destination]
+            copies[destination] += 1
+            self._relay.submit(submit, origin, answered(destination), received_at, common_id, copy)
 
     def _count_lists(self, lists: int, origin: Origin) -> None:
         """Each destination is counted like a submit_sm; the relay counts the addresses."""

@@ -38,6 +38,8 @@ class Verdict(Enum):
 
 
 ALARMING: Final = frozenset({Verdict.UNAUTHORIZED, Verdict.MISCONFIGURED})
+# An API that says it failed may have accepted the message before it did.
+MAYBE_ACCEPTED: Final = frozenset({Verdict.UNKNOWN, Verdict.SERVER_ERROR})
 
 
 class Row(NamedTuple):

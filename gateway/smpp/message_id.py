@@ -21,7 +21,7 @@ Form = Literal["uuid", "hex", "decimal"]
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{32}")
-_DECIMAL: Final = re.compile(r"[0-9]{1,39}")
+_DECIMAL: Final = re.compile(r"[0-9]{1,64}")
 _SHORT: Final = re.compile(r"[0-9A-Fa-f]{1,8}")
 _SHORT_DECIMAL: Final = re.compile(r"[0-9]{1,10}")
 _BITS: Final = 128
@@ -79,6 +79,13 @@ def base_of(random: bytes) -> bytes:
 def of_part(base: bytes, number: int) -> str:
     """The id of part `number` (0 to 255) of the set with this base."""
     return str(UUID(bytes=base[:15] + bytes([number])))
+
+
+def printable(text: str) -> str:
+    """`text` for a log, if it can be an id at all: else an ESME may have put anything there."""
+    if not text or _UUID.fullmatch(text.lower()) or _HEX.fullmatch(text) or _SHORT.fullmatch(text):
+        return text
+    return f"[{len(text)} characters]"
 
 
 def is_own(message_id: str) -> bool:

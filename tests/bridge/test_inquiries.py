@@ -32,7 +32,7 @@ from gateway.omnichannel.transport import FailureKind, HttpAnswer
 from gateway.smpp.codec import decode, encode
 from gateway.smpp.constants import CommandStatus, InterfaceVersion, MessageState, name_of
 from gateway.smpp.effects import Inquiry
-from gateway.smpp.message_id import base_of, of_part
+from gateway.smpp.message_id import base_of, of_part, printable
 from gateway.smpp.pdu import Address, CancelSm, CancelSmResp, QuerySm, QuerySmResp, SubmitSm
 from gateway.smpp.versions import Response, adapted
 from tests.bridge.direct_store import DirectStore
@@ -181,7 +181,7 @@ class Trial:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.stream.getvalue().splitlines()]
+        return [json.loads(line) for line in self.stream.getvalue().split("\n") if line]
 
     @property
     def line(self) -> dict[str, Any]:
@@ -428,7 +428,7 @@ def test_a_cancellation_of_all_between_two_addresses() -> None:
     assert trial.response == CancelSmResp(4, OK)
     assert trial.asked == ["DELETE /omnimessage/one", "DELETE /omnimessage/two"]
     line = trial.line
-    assert (line["message_id"], line["messages"], line["cancelled"]) == ("one", 2, 2)
+    assert (line["messages"], line["cancelled"]) == (2, 2)
     # What is cancelled cannot be cancelled again.
     trial.ask(between())
     assert name(trial.answers[1]) == "ESME_RCANCELFAIL"
@@ -477,7 +477,6 @@ def test_a_service_type_narrows_a_cancellation_down() -> None:
     schedule(trial, "wap", service_type="WAP")
     trial.ask(between(service_type="WAP"))
     assert trial.asked == ["DELETE /omnimessage/wap"]
-    assert trial.line["message_id"] == "wap"
     trial.ask(between())
     assert trial.asked[1:] == ["DELETE /omnimessage/plain"]
 
@@ -557,7 +556,7 @@ def test_a_message_that_the_api_is_not_asked_about(pdu: Inquiry, status: str) ->
     line = trial.line
     assert (line["event"], line["level"]) == ("inquiry_refused", "warning")
     assert line["command_status"] == status
-    assert line["message_id"] == pdu.message_id
+    assert line["message_id"] == printable(pdu.message_id)
     assert line["detail"]
     assert "outcome" not in line
     assert trial.count(pdu.command_id.name, status) == 1

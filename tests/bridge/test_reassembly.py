@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from gateway.bridge.reassembly import _ranges
+from gateway.bridge.expiry import _ranges
 from gateway.omnichannel.transport import FailureKind
 from gateway.smpp.constants import CommandStatus, MessageState
 from gateway.smpp.pdu import Address, SubmitSm, Tlv
@@ -59,7 +59,7 @@ def answers(trial: Trial) -> list[tuple[int, str]]:
 
 
 def expire(trial: Trial) -> None:
-    Deferred.fromCoroutine(trial.reassembly.expire())
+    Deferred.fromCoroutine(trial.expiry.expire())
     trial.run(0)
 
 
@@ -219,7 +219,7 @@ def test_parts_of_different_codings_are_each_read_as_their_own() -> None:
 @pytest.mark.parametrize(
     ("step", "status", "outcome"),
     [
-        (DOWN, "ESME_RSYSERR", "refused"),
+        (DOWN, "ESME_RSYSERR", "unknown"),
         (refused(429), "ESME_RTHROTTLED", "refused"),
         (UNSURE, "ESME_RSYSERR", "unknown"),
     ],
@@ -262,6 +262,63 @@ def test_a_message_refused_when_it_is_whole_stays_too() -> None:
     assert trial.store.real.counts() == (1, 1)
     trial.submit(part(2, 2, "b"))
     assert texts(trial) == ["ab"]
+
+
+# A last part that comes again while the API is thinking: jSMPP waits 2 s, go-smpp 1 s.
+
+
+@pytest.mark.parametrize("step", [accepted(ID), DOWN, refused(429), UNSURE])
+def test_a_copy_of_the_last_part_gets_the_same_answer(step: Step) -> None:
+    trial = Trial(in_turn(step._replace(after=3.0), accepted(ID)))
+    trial.submit(part(1, 2, "Hello, "))
+    trial.submit(part(2, 2, "world"))
+    trial.run(1)
+    trial.submit(part(2, 2, "world"))
+    trial.submit(part(2, 2, "world"))
+    assert len(trial.answers) == 1
+    trial.run(5)
+    assert len({(name(answer), answer.message_id) for answer in trial.answers[1:]}) == 1
+    assert len(trial.answers) == 4
+    assert texts(trial) == ["Hello, world"]
+    if name(trial.answers[1]) != "ESME_ROK":
+        trial.submit(part(2, 2, "world"))
+        assert trial.answers[-1].message_id == ID
+    assert trial.store.real.counts() == (0, 0)
+    assert trial.relay.in_flight == 0
+    assert trial.relay._followers == {}
+
+
+def test_the_copies_are_told_from_the_messages_in_the_log() -> None:
+    trial = Trial(in_turn(accepted(ID)._replace(after=3.0)))
+    for number in (1, 2, 2):
+        trial.submit(part(number, 2, "x"))
+    trial.run(5)
+    assert [line["event"] for line in trial.lines] == [
+        "part_stored",
+        "message_relayed",
+        "part_repeated",
+    ]
+    assert trial.lines[2]["message_id"] == ID
+
+
+def test_another_text_with_the_same_key_is_another_message() -> None:
+    trial = Trial(in_turn(accepted()._replace(after=3.0)))
+    trial.submit(part(1, 2, "a"))
+    trial.submit(part(2, 2, "b"))
+    trial.submit(part(2, 2, "y"))
+    trial.submit(part(1, 2, "x"))
+    trial.run(10)
+    assert texts(trial) == ["ab", "xy"]
+
+
+def test_the_same_message_twice_in_order_is_two_messages() -> None:
+    trial = Trial(in_turn(accepted()._replace(after=3.0)))
+    for _ in range(3):
+        trial.submit(part(1, 2, "a", reference=0))
+        trial.submit(part(2, 2, "b", reference=0))
+    trial.run(10)
+    assert texts(trial) == ["ab"] * 3
+    assert {name(answer) for answer in trial.answers} == {"ESME_ROK"}
 
 
 # The store.
@@ -336,6 +393,25 @@ def test_a_set_that_cannot_be_settled_is_told() -> None:
     [failed] = [line for line in trial.lines if line["event"] == "store_failed"]
     assert (failed["operation"], failed["detail"]) == ("settle", "the disk is full")
     assert isinstance(trial.store.operations[-1], Settle)
+    # It is done as soon as the store is well, and told once.
+    expire(trial)
+    trial.store.broken = False
+    expire(trial)
+    assert trial.store.real.counts() == (0, 0)
+    assert len([line for line in trial.lines if line["event"] == "store_failed"]) == 1
+
+
+def test_a_set_that_cannot_be_put_back_is_put_back_later() -> None:
+    trial = Trial(in_turn(DOWN._replace(after=1.0), accepted(ID)))
+    trial.submit(part(1, 2, "a"))
+    trial.submit(part(2, 2, "b"))
+    trial.store.broken = True
+    trial.run(2)
+    trial.store.broken = False
+    expire(trial)
+    trial.submit(part(2, 2, "b"))
+    assert answers(trial)[-1] == (2, "ESME_ROK")
+    assert texts(trial) == ["ab", "ab"]
 
 
 # Ids.
@@ -487,6 +563,36 @@ def test_relay_incomplete_that_does_not_succeed_is_a_failure(
     [receipt] = trial.store.receipts()
     assert receipt["message_state"] == state
     assert trial.store.real.counts() == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "step", [refused(429), failure(FailureKind.CONNECT, sent=False)], ids=["429", "unreachable"]
+)
+def test_relay_incomplete_waits_for_an_api_that_is_away(step: Step) -> None:
+    away = [True]
+    trial = Trial(
+        lambda _: step if away else accepted(ID), reassembly_timeout=60, relay_incomplete=True
+    )
+    trial.submit(part(1, 2, "a"))
+    trial.run(61)
+    for _ in range(3):
+        expire(trial)
+        trial.run(11)
+    assert trial.store.real.counts() == (1, 1)
+    away.clear()
+    expire(trial)
+    assert trial.lines[-1]["event"] == "set_relayed_incomplete"
+    assert trial.store.real.counts() == (0, 0)
+
+
+def test_but_not_for_ever() -> None:
+    trial = Trial(in_turn(refused(429)), reassembly_timeout=60, relay_incomplete=True)
+    trial.submit(part(1, 2, "a", registered_delivery=1))
+    trial.run(121)
+    expire(trial)
+    assert trial.lines[-1]["event"] == "set_failed"
+    [receipt] = trial.store.receipts()
+    assert receipt["message_state"] == MessageState.REJECTED
 
 
 def test_a_slow_api_holds_up_no_other_set() -> None:

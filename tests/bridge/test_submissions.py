@@ -10,6 +10,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -125,9 +126,7 @@ class Trial:
         self.origin = Origin("s7", self.account, version)
         log_, clock = logs.get(), self.clock
         self.ids = MessageIds(self.store, clock.seconds, log_)
-        reassembly = Reassembly(
-            self.store, {"bank": self.account}.get, api, clock, clock.seconds, self.metrics, log_
-        )
+        reassembly = Reassembly(self.store, clock, clock.seconds, log_)
         self.relay = Relay(
             api,
             clock,
@@ -225,6 +224,7 @@ class ScriptedRelay:
         answer: Answer,
         received_at: float | None = None,
         common_id: str = "",
+        copy: int = 0,
     ) -> None:
         self.calls.append(Call(submit, origin, answer, received_at, common_id))
 
@@ -809,3 +809,15 @@ def test_a_broken_store_stops_no_submit_multi_of_a_3_3_esme() -> None:
     assert trial.response == SubmitMultiResp(7, OK, "00010203", ())
     [line] = trial.lines("store_failed")
     assert (line["operation"], line["detail"]) == ("keep_id", "the disk is full")
+
+
+def test_parts_to_a_number_that_stands_twice_are_two_messages() -> None:
+    trial = Trial(in_turn(accepted()))
+    for part in (1, 2):
+        header = bytes([5, 0, 3, 7, 2, part])
+        pdu = multi(number(1), number(1), number(2))
+        trial.submit(replace(pdu, esm_class=0x40, short_message=header + b"half "))
+    assert [answer.command_status for answer in trial.answers] == [OK, OK]
+    texts = Counter(post.sms["to"] for post in trial.transport.posts)
+    assert sorted(texts.values()) == [1, 2]
+    assert trial.store.real.counts() == (0, 0)

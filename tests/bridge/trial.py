@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 
 from gateway import logs
 from gateway.bridge.accounts import Account
+from gateway.bridge.expiry import Expiry
 from gateway.bridge.journey import Origin
 from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.reassembly import Reassembly
@@ -72,8 +73,10 @@ class Trial:
         self.made.append(self)
         self.accounts: dict[str, Account] = {}
         now = self.clock.seconds
-        self.reassembly = Reassembly(
-            self.store, self.accounts.get, client, self.clock, now, self.metrics, logs.get()
+        self.reassembly = Reassembly(self.store, self.clock, now, logs.get())
+        account_of, log_ = self.accounts.get, logs.get()
+        self.expiry = Expiry(
+            self.store, self.reassembly, account_of, client, now, self.metrics, log_
         )
         self.relay = Relay(
             client,

@@ -44,6 +44,7 @@ def test_another_spelling_would_come_back_changed_so_it_is_left(spelling: str) -
     [
         (HEX.upper(), "hex", API),
         (DECIMAL.zfill(39), "decimal", API),
+        (DECIMAL.zfill(64), "decimal", API),
         ("0", "decimal", "00000000-0000-0000-0000-000000000000"),
         (str(1 << 128), "decimal", str(1 << 128)),  # more than 128 bits
         (API, "hex", API),  # an ESME that was moved from another form
@@ -105,3 +106,13 @@ def test_ids_of_the_api_are_not_taken_for_our_own() -> None:
     assert not any(ids.is_own(str(uuid4())) for _ in range(100))
     assert not ids.is_own("nonsense")
     assert not ids.is_own("")
+
+
+@pytest.mark.parametrize("text", [API, API.upper(), HEX, "0f6a1c9e", "7", ""])
+def test_an_id_may_stand_in_a_log(text: str) -> None:
+    assert ids.printable(text) == text
+
+
+@pytest.mark.parametrize("text", ["Überweisung 4711", "+37255555555", "37255555555", "x" * 64])
+def test_anything_else_may_not(text: str) -> None:
+    assert ids.printable(text) == f"[{len(text)} characters]"
