@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gateway.explain_message import MessagePdu, explain_text
 from gateway.explain_words import Explained
+from gateway.message import segment
 from gateway.message.charset import AlphabetPolicy
 from gateway.message.segment import Concatenation, Content
 from gateway.smpp import pdu as p
@@ -30,15 +31,8 @@ class _Set:
         return len(self.contents) == self.first.total
 
     def missing(self) -> str:
-        """The numbers that are not there, "2,5-9"; a total may be far above what is listed."""
-        gaps = []
-        expected = 1
-        for number in [*sorted(self.contents), self.first.total + 1]:
-            if number > expected:
-                last = number - 1
-                gaps.append(str(expected) if last == expected else f"{expected}-{last}")
-            expected = number + 1
-        return ",".join(gaps)
+        """The numbers that are not there, as "2,5-9"."""
+        return segment.missing(self.contents, self.first.total)
 
 
 class _Label(NamedTuple):

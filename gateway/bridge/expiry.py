@@ -20,6 +20,7 @@ from gateway.bridge.journey import api_fields
 from gateway.bridge.reassembly import Reassembly, submit_of, whole
 from gateway.bridge.translate import translate
 from gateway.errors import GatewayError
+from gateway.message.segment import missing
 from gateway.metrics import UNKNOWN, Metrics
 from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.outcome import MAYBE_ACCEPTED, Verdict
@@ -93,12 +94,12 @@ class Expiry:
             self._reassembly.release(expired.base, "")
             return
         first = submit_of(expired.parts[0].pdu)
-        have = {part.number for part in expired.parts}
+        have = [part.number for part in expired.parts]
         line: dict[str, object] = {
             "system_id": expired.system_id,
             "set_id": expired.base.hex(),
             "parts": expired.total,
-            "missing": _ranges([n for n in range(1, expired.total + 1) if n not in have]),
+            "missing": missing(have, expired.total),
             "source": first.source.addr,
             "destination": first.destination.addr,
             **fields,
@@ -152,14 +153,3 @@ class Expiry:
             for part in expired.parts
             if submit_of(part.pdu).registered_delivery & 0x03 in _RECEIPT_OF_FAILURE
         ]
-
-
-def _ranges(numbers: list[int]) -> str:
-    """ "2,5-9": which numbers, in few words."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and runs[-1][-1] == number - 1:
-            runs[-1] = [runs[-1][0], number]
-        else:
-            runs.append([number])
-    return ",".join("-".join(map(str, run)) for run in runs)

@@ -8,7 +8,7 @@ Parts of different data_coding or language are decoded each on its own.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -124,6 +124,18 @@ def _flags(header: UserDataHeader) -> tuple[str, ...]:
         stored = any(indication.store for indication in waiting)
         flags += ("mwi_store" if stored else "mwi_discard",)
     return flags
+
+
+def missing(there: Iterable[int], total: int) -> str:
+    """Which numbers of a set are not there, in few words: "2,5-9"; "" for none."""
+    gaps = []
+    expected = 1
+    for number in [*sorted(there), total + 1]:
+        if number > expected:
+            last = number - 1
+            gaps.append(str(expected) if last == expected else f"{expected}-{last}")
+        expected = number + 1
+    return ",".join(gaps)
 
 
 def text_of(contents: Sequence[Content], policy: AlphabetPolicy) -> Decoded:

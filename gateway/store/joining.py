@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from gateway.smpp.message_id import base_of
 from gateway.store.base import BASE_OCTETS, Added, Complete, NewPart, SetKey, StoreFull, Waiting
 
 DIGEST_OCTETS: Final = 16
@@ -32,12 +33,9 @@ def new_bases(count: int) -> Iterator[bytes]:
 
     The octets are drawn in one call, which lets go of the interpreter's lock only once.
     """
-    drawn = bytearray(os.urandom(BASE_OCTETS * count))
+    drawn = os.urandom(BASE_OCTETS * count)
     for start in range(0, len(drawn), BASE_OCTETS):
-        drawn[start + 6] = drawn[start + 6] & 0x0F | 0x80
-        drawn[start + 8] = drawn[start + 8] & 0x3F | 0x80
-        drawn[start + 15] = 0
-        yield bytes(drawn[start : start + BASE_OCTETS])
+        yield base_of(drawn[start : start + BASE_OCTETS])
 
 
 @dataclass(slots=True)

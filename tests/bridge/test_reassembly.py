@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from gateway.bridge.expiry import _ranges
 from gateway.omnichannel.transport import FailureKind
 from gateway.smpp.constants import CommandStatus, MessageState
 from gateway.smpp.pdu import Address, SubmitSm, Tlv
@@ -630,14 +629,6 @@ def test_many_sets_end_in_one_go() -> None:
     expire(trial)
     assert trial.store.real.counts() == (0, 0)
     assert sum(line["event"] == "set_failed" for line in trial.lines) == 450
-
-
-@pytest.mark.parametrize(
-    ("numbers", "words"),
-    [([], ""), ([2], "2"), ([2, 3], "2-3"), ([1, 3, 4, 5, 9], "1,3-5,9"), ([1, 2, 4], "1-2,4")],
-)
-def test_missing_parts_in_few_words(numbers: list[int], words: str) -> None:
-    assert _ranges(numbers) == words
 
 
 def test_a_part_uses_up_the_throttle_like_any_submit() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from gateway.message import gsm0338
+from gateway.message import gsm0338, segment
 from gateway.message.charset import AlphabetPolicy, BinaryContent, Decoded, UndecodableText
 from gateway.message.gsm_languages import EXTENSION, LOCKING, SINGLE
 from gateway.message.segment import Concatenation, Content, PortAddressed, read, text_of
@@ -465,3 +465,17 @@ def test_national_languages_cut_anywhere(
     header = languages_too(locking, single)
     contents = sent(gsm(text, locking, single), cuts, header, GSM7, packed=packed)
     assert text_of(contents, PACKED if packed else PLAIN) == Decoded(text, "gsm7")
+
+
+@pytest.mark.parametrize(
+    ("there", "total", "words"),
+    [
+        ([1, 2], 2, ""),
+        ([1, 3], 3, "2"),
+        ([4, 1], 4, "2-3"),
+        ([2, 6, 7, 8], 9, "1,3-5,9"),
+        ([], 255, "1-255"),
+    ],
+)
+def test_missing_parts_in_few_words(there: list[int], total: int, words: str) -> None:
+    assert segment.missing(there, total) == words

@@ -30,7 +30,6 @@ def upgrade() -> None:
         ["key_digest"],
         unique=True,
         sqlite_where=sa.text("state = 0"),
-        postgresql_where=sa.text("state = 0"),
     )
     op.create_index("part_sets_deadline", "part_sets", ["deadline"])
     op.create_table(
