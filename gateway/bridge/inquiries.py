@@ -19,6 +19,7 @@ from gateway.bridge.accounts import Account
 from gateway.bridge.journey import Origin, api_fields
 from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.refusals import LEAST_TIME, NotFound, Overdue, Throttled
+from gateway.bridge.scheduled import AT_ONCE
 from gateway.errors import GatewayError
 from gateway.message import address
 from gateway.metrics import Metrics
@@ -38,7 +39,6 @@ Answered = tuple[Response, dict[str, object], bool]
 _S = CommandStatus
 _M = MessageState
 _LARGEST_ERROR_CODE: Final = 255  # one octet
-_MOST_AT_ONCE: Final = 100  # messages that one cancel_sm without an id cancels, the oldest first
 _FAILED: Final = frozenset({_M.EXPIRED, _M.DELETED, _M.UNDELIVERABLE, _M.UNKNOWN, _M.REJECTED})
 
 
@@ -111,7 +111,7 @@ class Inquiries:
         else:
             found = account.scheduled.find(
                 pdu.source, pdu.destination, self._now(), pdu.service_type or None
-            )[:_MOST_AT_ONCE]
+            )[:AT_ONCE]
         if not found:
             raise NotFound(
                 "message_id is empty, and this account is not known to have scheduled a message "

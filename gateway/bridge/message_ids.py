@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from gateway.bridge.accounts import Account
 from gateway.bridge.journey import Origin
+from gateway.bridge.refusals import cause_of
 from gateway.smpp import message_id as ids
 from gateway.smpp.constants import InterfaceVersion
 
@@ -48,8 +49,7 @@ class MessageIds:
 
     def _not_kept(self, failure: Failure, message_id: str) -> str:
         """The message is on its way whatever the store does, so it is answered with an id."""
-        detail = getattr(failure.value, "detail", "") or failure.getTraceback()
-        self._log.error("store_failed", operation="keep_id", detail=detail)
+        self._log.error("store_failed", operation="keep_id", detail=cause_of(failure))
         return message_id.replace("-", "")[: ids.SHORT_DIGITS]
 
     async def meant(self, text: str, origin: Origin) -> str:

@@ -29,6 +29,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from gateway.bridge.accounts import Account
+from gateway.bridge.refusals import cause_of
 from gateway.bridge.translate import Message, Writing, read
 from gateway.message.segment import Concatenation, Content
 from gateway.smpp.codec import decode, encode
@@ -169,8 +170,9 @@ class Reassembly:
         self, failure: Failure, base: bytes, operation: str, do: Callable[[], Deferred[None]]
     ) -> None:
         """Said once, and done when the store is well again; see `repeat`."""
-        detail = getattr(failure.value, "detail", "") or failure.getTraceback()
-        self._log.error("store_failed", operation=operation, set_id=base.hex(), detail=detail)
+        self._log.error(
+            "store_failed", operation=operation, set_id=base.hex(), detail=cause_of(failure)
+        )
         self._owed[base] = do
 
     def repeat(self) -> None:

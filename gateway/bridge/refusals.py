@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from twisted.python.failure import Failure
+
 from gateway.errors import GatewayError
 from gateway.smpp.constants import CommandStatus
 
 LEAST_TIME: Final = 0.3  # seconds before the deadline; with less, the API is not asked
+
+
+def cause_of(failure: Failure) -> str:
+    """What the log says of a failure: the detail of a refusal, the traceback of a fault."""
+    return getattr(failure.value, "detail", "") or failure.getTraceback()
 
 
 class Throttled(GatewayError):

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 
 from gateway.bridge.accounts import Account
 from gateway.bridge.journey import api_fields
+from gateway.bridge.scheduled import AT_ONCE
 from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.outcome import Outcome, Verdict
 from gateway.smpp.pdu import SubmitSm
@@ -35,7 +36,7 @@ class Replacing:
         earlier = account.scheduled.find(
             submit.source, submit.destination, self._now(), submit.service_type
         )
-        for one in earlier:
+        for one in earlier[:AT_ONCE]:
             cancelled: Deferred[Outcome] = self._api.cancel(
                 one, account.credentials, account.settings.response_deadline
             )

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from gateway.smpp.pdu import Address
 
+AT_ONCE: Final = 100  # that one request cancels, the oldest first
 _MOST: Final = 10_000  # of one account; the oldest are forgotten first
 
 

@@ -37,7 +37,7 @@ from gateway.smpp.pdu import (
 from gateway.smpp.timefmt import format_relative
 from gateway.smpp.versions import Response
 
-Respond = Callable[[Response], bool]
+Respond = Callable[[Response], bool]  # False when the ESME is gone and will not see it
 
 _S = CommandStatus
 # Failures that another try may cure: if all destinations fail so, the whole PDU does.

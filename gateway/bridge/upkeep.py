@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 
+from gateway.bridge.refusals import cause_of
 from gateway.bridge.sent_ids import SentIds
 
 _EXPIRE_BEAT: Final = 1.0  # seconds; how late a set may end
@@ -80,8 +81,7 @@ class Upkeep:
         return work().addErrback(self._failed, operation)
 
     def _failed(self, failure: Failure, operation: str) -> None:
-        detail = getattr(failure.value, "detail", "") or failure.getTraceback()
-        self._log.error("store_failed", operation=operation, detail=detail)
+        self._log.error("store_failed", operation=operation, detail=cause_of(failure))
 
     def _expire_sets(self) -> Deferred[Any]:
         return Deferred.fromCoroutine(self._expire())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -19,13 +18,13 @@ from twisted.internet.task import LoopingCall
 
 from gateway.bridge.accounts import Account, BindPenalties
 from gateway.bridge.journey import Origin
+from gateway.bridge.submissions import Respond
 from gateway.metrics import Metrics
 from gateway.net.smpp_connection import SmppConnection
 from gateway.smpp.constants import CommandId
 from gateway.smpp.effects import Inquiry, Submission
 from gateway.smpp.pdu import Bind
 from gateway.smpp.session import SessionLimits
-from gateway.smpp.versions import Response
 
 _BEAT: Final = 0.5  # seconds; how late a timer may be
 
@@ -36,9 +35,6 @@ class Doorkeeper(Protocol):
     def authenticate(self, bind: Bind, peer: str) -> Deferred[Account]: ...
 
     def knows(self, system_id: str) -> bool: ...
-
-
-Respond = Callable[[Response], bool]  # False when the ESME is gone and will not see it
 
 
 class Relays(Protocol):

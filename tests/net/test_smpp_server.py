@@ -15,10 +15,11 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from gateway.bridge.accounts import Account, BindRefused
 from gateway.bridge.journey import Origin
+from gateway.bridge.submissions import Respond
 from gateway.config import AccountSettings
 from gateway.metrics import UNKNOWN, Metrics
 from gateway.net.smpp_connection import SmppConnection
-from gateway.net.smpp_server import Respond, SmppServer
+from gateway.net.smpp_server import SmppServer
 from gateway.omnichannel.client import Credentials
 from gateway.smpp.constants import CommandStatus
 from gateway.smpp.effects import Inquiry, Submission
