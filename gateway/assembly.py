@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from structlog.typing import FilteringBoundLogger
 
 from gateway import __version__
+from gateway.assembly_receipts import Receipts, make_receipts
 from gateway.bridge.accounts import Account, Accounts
 from gateway.bridge.expiry import Expiry
 from gateway.bridge.inquiries import Inquiries
@@ -101,6 +102,7 @@ def make_store(reactor: Any, settings: StoreSettings, metrics: Metrics) -> Store
 class Bridge(NamedTuple):
     """The use cases, tied to each other."""
 
+    receipts: Receipts
     relay: Relay
     submissions: Submissions
     inquiries: Inquiries
@@ -116,11 +118,24 @@ def make_bridge(
     metrics: Metrics,
     log: FilteringBoundLogger,
 ) -> Bridge:
-    """Everything between the sessions and the API."""
+    """Everything between the sessions and the API. Raises ConfigurationError for a bad key file."""
     tell = settings.log.messages
     ids = MessageIds(store, time.time, log)
+    receipts = make_receipts(reactor, settings, api, accounts, store, ids, metrics, log)
+    routes, unanswered, awaiting = receipts.routes, receipts.unanswered, receipts.awaiting
     reassembly = Reassembly(store, reactor, time.time, log)
-    expiry = Expiry(store, reassembly, accounts.get, api, time.time, metrics, log)
+    expiry = Expiry(
+        store,
+        reassembly,
+        accounts.get,
+        api,
+        routes,
+        receipts.reports,
+        awaiting,
+        time.time,
+        metrics,
+        log,
+    )
     relay = Relay(
         api,
         reactor,
@@ -129,22 +144,27 @@ def make_bridge(
         reassembly,
         ids,
         Replacing(api, time.time, log),
+        routes,
+        unanswered,
+        awaiting,
         log_messages=tell,
         udh_includes_length=settings.omnichannel.udh_includes_length,
     )
     return Bridge(
+        receipts,
         relay,
-        Submissions(relay, ids, os.urandom, metrics, log, log_messages=tell),
+        Submissions(relay, ids, unanswered, os.urandom, metrics, log, log_messages=tell),
         Inquiries(api, ids, reactor, time.time, metrics, log, log_messages=tell),
         Upkeep(
             store,
-            expiry.expire,
+            {"expire": expiry.expire, **receipts.works(log)},
             accounts.remembering(),
             reactor,
             time.time,
             log,
             short_ids_held=settings.store.short_ids_held,
-            receipts_held=settings.store.receipts_held,
+            finals_held=settings.store.finals_held,
+            dead_receipts_held=settings.store.dead_receipts_held,
         ),
     )
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from gateway import __version__
+from gateway.cli_keys import callback_keys
 from gateway.cli_trials import decode, sandbox, send
 
 if TYPE_CHECKING:
@@ -129,7 +130,13 @@ def check_config(path: Path, environment: bool) -> None:
     click.echo(f"  admin     {settings.admin.listen or 'off'}")
     click.echo(f"  store     {settings.store.url}")
     click.echo(f"  API       {settings.omnichannel.base_url} ({settings.omnichannel.engine})")
+    click.echo(f"  callbacks {_callbacks(settings)}")
     click.echo(f"  accounts  {names}")
+
+
+def _callbacks(settings: Settings) -> str:
+    calls = settings.callbacks
+    return f"{calls.public_url}/dlr/ at {calls.listen}" if calls.public_url else "off"
 
 
 @main.command("hash-password")
@@ -174,5 +181,5 @@ def healthcheck(url: str, timeout: float) -> None:
     sys.exit(0 if healthy else 1)
 
 
-for verb in (send, sandbox, decode):
+for verb in (callback_keys, send, sandbox, decode):
     main.add_command(verb)

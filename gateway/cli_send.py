@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from gateway.send_parts import Long
 
 DEMO: Final = "demo"  # the account of config/demo.toml; its password is no secret
+# registered_delivery: SMPP 3.4 section 5.2.17, "all" with intermediate notifications
+RECEIPTS: Final = {"final": 0x01, "failure": 0x02, "success": 0x03, "all": 0x11}
+OF_EVERY_MESSAGE: Final = frozenset({"final", "all"})
+WAIT: Final = 30.0  # seconds for receipts
 PASSWORD_VARIABLE: Final = "SMPPGW_SEND_PASSWORD"  # noqa: S105  the variable's name
 
 
@@ -56,10 +60,22 @@ PASSWORD_VARIABLE: Final = "SMPPGW_SEND_PASSWORD"  # noqa: S105  the variable's 
 )
 @click.option(
     "--bind",
-    default="transmitter",
-    show_default=True,
     type=click.Choice(["transmitter", "transceiver"]),
-    help="A transceiver also takes, and drops, what is delivered to the account.",
+    help="A transceiver also takes, and drops, what is delivered to the account. The default is "
+    "transmitter, with --receipt transceiver.",
+)
+@click.option(
+    "--receipt",
+    is_flag=False,
+    flag_value="final",
+    type=click.Choice(list(RECEIPTS)),
+    help="Ask for delivery receipts and show them: final (without a value), only of failure or of "
+    "success, or all, on the way too.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    help=f"Seconds to wait for receipts after the last answer; {WAIT:g} with --receipt.",
 )
 @click.option(
     "--timeout",
@@ -82,14 +98,17 @@ def send(
     count: int,
     rate: float,
     window: int,
-    bind: str,
+    bind: str | None,
+    receipt: str | None,
+    wait: float | None,
     timeout: float,
 ) -> None:
     """Send messages through a running gateway, as a client of its would.
 
     Prints the status and the message_id of each message, a summary for many, and JSON lines
     into a pipe. Each part of a long message and each number of a submit_multi has its own
-    line. Exits 1 when any of them was not accepted.
+    line, and so has each receipt. Exits 1 when any of them was not accepted, or has no final
+    receipt after the wait though it asked for one.
 
     \b
     Examples:
@@ -98,6 +117,7 @@ def send(
       smpp-gateway send --to +37255555555 --text load --count 1000 --rate 100
       cat terms.txt | smpp-gateway send --to +37255555555 --long udh
       smpp-gateway send --multi --to +37255555555 --to +37255555556 --text "Hello"
+      smpp-gateway send --to +37255555555 --text "Hello" --receipt --wait 60
     """
     from gateway.esme import SendError
     from gateway.send import Plan
@@ -111,6 +131,12 @@ def send(
             f"a submit_multi takes {MOST_DESTINATIONS} numbers and --to is given {len(to)} times: "
             "leave out --multi, or send to fewer at a time"
         )
+
+    if bind is None:
+        bind = "transceiver" if receipt else "transmitter"
+    waits = receipt is not None and bind == "transceiver"
+    if wait is not None and not waits:
+        raise click.UsageError("--wait is for receipts: it needs --receipt and a transceiver")
 
     if text is None:
         if sys.stdin.isatty():
@@ -136,18 +162,21 @@ def send(
         window=window,
         bind=bind,
         timeout=timeout,
+        registered_delivery=RECEIPTS[receipt] if receipt else 0,
+        wait=(WAIT if wait is None else wait) if waits else 0.0,
     )
     failure = ""
-    with Report(plan.answers, terminal=sys.stdout.isatty()) as report:
+    with Report(plan.answers, terminal=sys.stdout.isatty(), receipts=waits) as report:
         try:
-            run(plan, report.add)
+            run(plan, report)
         except SendError as error:
             failure = str(error)
         except KeyboardInterrupt:
             failure = "interrupted"
     if failure:
         raise click.ClickException(failure)
-    sys.exit(0 if report.all_accepted else 1)
+    complete = not report.missing or receipt not in OF_EVERY_MESSAGE
+    sys.exit(0 if report.all_accepted and complete else 1)
 
 
 def _password(system_id: str, given: str | None) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gateway.cli_send import send
+
+if TYPE_CHECKING:
+    from twisted.logger import LogEvent
 
 __all__ = ["decode", "sandbox", "send"]
 
@@ -39,6 +42,25 @@ DEFAULT_SANDBOX_PASSWORD: Final = "sandbox"  # noqa: S105  a stand-in has nothin
 @click.option(
     "--latency", default=0.0, type=click.FloatRange(0, 60), help="Seconds before each answer."
 )
+@click.option(
+    "--delivery-delay",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 86_400),
+    help="Seconds until a message is delivered.",
+)
+@click.option(
+    "--retry-pause",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 3600),
+    help="Seconds before a callback that was not accepted is sent again; twice as long each time.",
+)
+@click.option(
+    "--callbacks-anywhere",
+    is_flag=True,
+    help="Call every dlr_url, not only those on a loopback address.",
+)
 def sandbox(
     listen: str,
     username: str,
@@ -46,11 +68,14 @@ def sandbox(
     password_file: Path | None,
     rate_limit: int,
     latency: float,
+    delivery_delay: float,
+    retry_pause: float,
+    callbacks_anywhere: bool,
 ) -> None:
     """Run a stand-in of the Omnichannel API on this machine, for trials and tests.
 
     It validates like the API, sends nothing to anybody, and takes its outcome from the last
-    digits of the destination. Ctrl-C ends it.
+    digits of the destination. A dlr_url gets signed callbacks. Ctrl-C ends it.
 
     \b
     Example:
@@ -67,9 +92,11 @@ def sandbox(
 
     from twisted.internet import reactor as running_reactor  # noqa: TID251  a program of its own
     from twisted.internet.error import CannotListenError
+    from twisted.logger import globalLogPublisher
 
     from gateway.sandbox.server import Sandbox
 
+    globalLogPublisher.addObserver(_say_warnings)  # type: ignore[arg-type]  # a function will do
     reactor: Any = running_reactor  # declared as one of its interfaces only
     stand_in = Sandbox(
         reactor,
@@ -77,6 +104,9 @@ def sandbox(
         password=DEFAULT_SANDBOX_PASSWORD if password is None else password,
         rate_limit=rate_limit,
         latency=latency,
+        delivery_delay=delivery_delay,
+        retry_pause=retry_pause,
+        callbacks_anywhere=callbacks_anywhere,
     )
     try:
         listener = reactor.listenTCP(int(port), stand_in.site(), interface=host)
@@ -86,6 +116,13 @@ def sandbox(
     shown = f"[{where.host}]" if ":" in where.host else where.host
     click.echo(f"The sandbox listens on http://{shown}:{where.port}/v1 (user {username})")
     reactor.run()
+
+
+def _say_warnings(event: LogEvent) -> None:
+    from twisted.logger import LogLevel, formatEvent
+
+    if event.get("log_level", LogLevel.info) is LogLevel.warn:
+        click.echo(formatEvent(event), err=True)
 
 
 @click.command()

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import argon2
 from argon2.exceptions import InvalidHashError
 
+from gateway import config_callbacks
 from gateway.config import AccountSettings, Settings
 from gateway.config_problems import Loc, suggestion
 from gateway.config_values import LOOPBACK_HOSTS
@@ -20,12 +21,22 @@ from gateway.smpp.constants import CommandStatus
 
 Fault = tuple[Loc, str]
 
-LISTENERS: Final = (("smpp", "listen"), ("admin", "listen"), ("sandbox", "listen"))
+LISTENERS: Final = (
+    ("smpp", "listen"),
+    ("admin", "listen"),
+    ("callbacks", "listen"),
+    ("sandbox", "listen"),
+)
 
 
 def faults(settings: Settings) -> list[Fault]:
     """Everything that makes these settings unusable, whatever machine they run on."""
-    found = [*_api_credentials(settings), *_status_overrides(settings), *_listeners(settings)]
+    found = [
+        *_api_credentials(settings),
+        *_status_overrides(settings),
+        *config_callbacks.faults(settings),
+        *_listeners(settings),
+    ]
     for index, account in enumerate(settings.accounts):
         found += ((("accounts", index, key), words) for key, words in _secrets(account))
     return found
@@ -102,6 +113,7 @@ def _listeners(settings: Settings) -> Iterator[Fault]:
 def warnings(settings: Settings) -> list[str]:
     """What works but is likely not meant, one line each."""
     found = [words for applies, words in WARNINGS if applies(settings)]
+    found += config_callbacks.warnings(settings)
     for index, account in enumerate(settings.accounts):
         here = f'accounts[{index}] "{account.system_id}"'
         found += (f"{here}.{words}" for applies, words in ACCOUNT_WARNINGS if applies(account))

@@ -7,12 +7,15 @@ import os
 import socket
 import ssl
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gateway.config import Settings
+from gateway import callback_keys
+from gateway.config import CallbackSettings, Settings
 from gateway.config_checks import LISTENERS
 from gateway.config_file import SQLITE
+from gateway.errors import ConfigurationError
 
 
 def environment(settings: Settings) -> tuple[list[str], list[str]]:
@@ -37,6 +40,10 @@ def environment(settings: Settings) -> tuple[list[str], list[str]]:
             problems.append(
                 f'omnichannel.engine: pycurl cannot be loaded ({error}): use "requests"'
             )
+    problems += _callbacks(settings.callbacks)
+    key_file = settings.callbacks.key_file
+    if key_file and (reason := callback_keys.warning(Path(key_file))):
+        notes.append(f"callbacks.key_file: {reason}")
     if reason := _cannot_store(settings.store.url):
         problems.append(f"store.url: {reason}")
     by_place: defaultdict[str, list[str]] = defaultdict(list)
@@ -85,3 +92,21 @@ def _cannot_store(url: str) -> str:
     if path.exists() and not os.access(path, os.W_OK):
         return f"{path} cannot be written by this user"
     return ""
+
+
+def _callbacks(settings: CallbackSettings) -> Iterator[str]:
+    """What is wrong with the files of the callback listener."""
+    if settings.key_file:
+        try:
+            callback_keys.KeyFile(Path(settings.key_file))
+        except ConfigurationError as error:
+            yield from (f"callbacks.key_file: {problem}" for problem in error.problems)
+    if settings.tls_certificate and settings.tls_key:
+        from gateway.tls import CannotUse, expired, server_context
+
+        try:
+            server_context(settings.tls_certificate, settings.tls_key)
+            if expired(settings.tls_certificate, settings.tls_key):
+                yield f"callbacks.tls_certificate: {settings.tls_certificate} has expired"
+        except CannotUse as error:
+            yield f"callbacks.{error}"

@@ -35,6 +35,12 @@ SERVICE_LINK: Final = re.compile(
     r"(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
 LARGEST_SECRET: Final = 4096
+FILES: Final = (
+    ("omnichannel", "ca_file"),
+    ("callbacks", "key_file"),
+    ("callbacks", "tls_certificate"),
+    ("callbacks", "tls_key"),
+)
 SQLITE: Final = "sqlite:///"
 
 warnings = config_checks.warnings
@@ -224,9 +230,10 @@ def _read_secrets(document: _Document) -> None:
 def _place_files(document: _Document) -> None:
     """Make the names of files absolute: they count from the folder of the configuration."""
     folder = document.path.parent.absolute()
-    api = document.tables.get("omnichannel")
-    if isinstance(api, dict) and isinstance(api.get("ca_file"), str) and api["ca_file"]:
-        api["ca_file"] = str(folder / api["ca_file"])
+    for section, key in FILES:
+        table = document.tables.get(section)
+        if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
+            table[key] = str(folder / table[key])
     store = document.tables.setdefault("store", {})
     if isinstance(store, dict):
         url = store.get("url", StoreSettings().url)

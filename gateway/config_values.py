@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, timedelta, timezone, tzinfo
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
+
+from gateway.smpp.constants import CommandStatus
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -31,6 +35,62 @@ def _own_name(value: str) -> str:
     """Accept what a bind response carries: up to 15 printable ASCII characters."""
     if not re.fullmatch(r"[!-~]{0,15}", value):
         raise ValueError("write up to 15 letters, digits and signs of ASCII, without spaces")
+    return value
+
+
+def _http_url(value: str, name: str, example: str) -> str:
+    """Accept https, and http for loopback; a slash at the end is dropped."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValueError(f"write a URL such as {example}")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+        raise ValueError("http:// is for loopback addresses only, write https://")
+    if parts.port == 0:
+        raise ValueError("a port is 1 to 65535")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(f"credentials, query and fragment do not belong in {name}")
+    return value.rstrip("/")
+
+
+def _base_url(value: str) -> str:
+    return _http_url(value, "base_url", "https://api.messente.com/v1")
+
+
+def _public_url(value: str) -> str:
+    """Accept "" and what dlr_url may begin with: the API is handed it as it stands here."""
+    if not value:
+        return ""
+    if not re.fullmatch(r"[!-~]+", value) or "?" in value or "#" in value:
+        raise ValueError("write it in ASCII, without spaces, query and fragment")
+    return _http_url(value, "public_url", "https://gateway.example.com")
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone of an IANA name or of "+hh:mm"; ValueError if it is neither."""
+    if name == "UTC":
+        return UTC
+    if offset := re.fullmatch(r"([+-])(\d\d):([0-5]\d)", name):
+        ahead = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
+        if ahead > timedelta(hours=14):
+            raise ValueError("a zone is at most 14 hours from UTC")
+        return timezone(ahead if offset[1] == "+" else -ahead)
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:  # not there, a folder, no name at all
+        raise ValueError(
+            'write a zone such as "Europe/Tallinn" (if the machine has its tzdata) or "+02:00"'
+        ) from error
+
+
+def _timezone(value: str) -> str:
+    zone_of(value)
+    return value
+
+
+def _status(value: str) -> str:
+    """Accept the name of an error's command_status."""
+    if value not in CommandStatus.__members__ or value == CommandStatus.ESME_ROK.name:
+        raise ValueError(f'"{value}" is no command_status of an error, such as "ESME_RTHROTTLED"')
     return value
 
 
@@ -96,6 +156,9 @@ def _network(value: object) -> object:
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 OwnName = Annotated[str, AfterValidator(_own_name)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+PublicUrl = Annotated[str, AfterValidator(_public_url)]
+Timezone = Annotated[str, AfterValidator(_timezone)]
 Proxy = Annotated[str, AfterValidator(_proxy), Field(repr=False)]  # may hold a password
 Digits = Annotated[str, AfterValidator(_digits)]
 Database = Annotated[str, AfterValidator(_database)]
@@ -106,3 +169,4 @@ Networks = Annotated[
 ]
 Priority = Literal["", "low", "regular", "high"]
 Priorities = Annotated[tuple[Priority, ...], BeforeValidator(_four)]
+Statuses = Annotated[tuple[Annotated[str, AfterValidator(_status)], ...], BeforeValidator(_listed)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred, DeferredList
@@ -14,17 +14,25 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
 from gateway.config import Settings
+from gateway.tls import CannotUse, server_context
 
 _BACKLOG: Final = 1024  # connections that may wait to be accepted; a reconnect storm is short
 
 
 class CannotListen(Exception):
-    """A listener's address cannot be used."""
+    """A listener's address, or a file of its TLS, cannot be used."""
 
     def __init__(self, name: str, address: str, error: Exception) -> None:
         reason = getattr(error, "socketError", error)
         super().__init__(f"{name}.listen {address}: {getattr(reason, 'strerror', reason)}")
         self.address = address
+
+
+class Tls(NamedTuple):
+    """Files in PEM: the certificate with its chain behind it, and its key."""
+
+    certificate: str
+    key: str
 
 
 class Listeners:
@@ -38,7 +46,7 @@ class Listeners:
     def __contains__(self, name: str) -> bool:
         return name in self._ports
 
-    def open(self, name: str, endpoint: str, factory: Factory[Any]) -> None:
+    def open(self, name: str, endpoint: str, factory: Factory[Any], tls: Tls | None = None) -> None:
         """Listen at `endpoint`, "" for nowhere. Raises CannotListen."""
         if not endpoint:
             return
@@ -47,8 +55,14 @@ class Listeners:
             address = socket.getaddrinfo(
                 host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0][4][0]
-            listening = self._reactor.listenTCP(int(port), factory, _BACKLOG, interface=address)
-        except (socket.gaierror, UnicodeError, CannotListenError) as error:
+            if tls is None:
+                listening = self._reactor.listenTCP(int(port), factory, _BACKLOG, interface=address)
+            else:
+                context = server_context(*tls)
+                listening = self._reactor.listenSSL(
+                    int(port), factory, context, _BACKLOG, interface=address
+                )
+        except (socket.gaierror, UnicodeError, CannotListenError, CannotUse) as error:
             raise CannotListen(name, endpoint, error) from error
         self._ports[name] = listening
         found = listening.getHost()

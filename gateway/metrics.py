@@ -20,6 +20,8 @@ from gateway import __version__
 
 # 5 ms to 30 s: from a loopback upstream to the longest sensible response deadline.
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+# A receipt may wait days for its receiver.
+DELIVERY_SECONDS: Final = (*SECONDS, 300, 3600, 86_400)
 LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series each that nobody reads
@@ -107,6 +109,29 @@ class Metrics:
             "Long messages that were not complete in time: failed, or relayed as they were.",
             "system_id",
             "result",
+        )
+        self.webhooks = counter("webhooks_total", "Calls of the callback listener.", "result")
+        self.receipts = counter("receipts_total", "Receipts stored.", "message_state")
+        self.receipt_attempts = counter(
+            "receipt_attempts_total", "Receipts handed to an ESME, by what came of it.", "result"
+        )
+        self.receipts_pending = gauge(
+            "receipts_pending", "Receipts that wait for a receiver or for its answer."
+        )
+        self.receipts_dead = gauge("receipts_dead", "Receipts given up, kept to be looked at.")
+        self.reports_awaited = gauge(
+            "reports_awaited", "Messages whose final report the gateway asks the API for."
+        )
+        self.receipt_oldest_age = gauge(
+            "receipt_oldest_age_seconds", "How long the oldest receipt has been due."
+        )
+        self.receipt_delivery = histogram(
+            "receipt_delivery_seconds",
+            "From a report's arrival to the ESME's acknowledgement.",
+            DELIVERY_SECONDS,
+        )
+        self.status_polls = counter(
+            "status_polls_total", "Requests for a message's status, by what they brought.", "result"
         )
         store_operation = Histogram(
             "smppgw_store_operation_seconds",

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from smpplib import consts
 
 from gateway.esme import Esme, Response, SendError
+from gateway.send_answer import NO_ANSWER, NOT_SENT, Answer
+from gateway.send_awaited import Arrival, Awaited
 from gateway.send_bind import bind, connect, unbind
 from gateway.send_parts import Content, Part, references
 from gateway.send_pdus import address, results, submit_multi, submit_sm
-from gateway.smpp.constants import CommandId, CommandStatus
-
-NO_ANSWER, NOT_SENT = "no answer in time", "not sent"
+from gateway.send_receipts import read_receipt
+from gateway.smpp.constants import CommandId
 
 
 @dataclass(frozen=True)
 class Plan:
     """What to send and how: `rate` is requests/s (0 for no limit), `timeout` seconds.
 
-    `count` times a message goes to each of `to`, or with `multi` one to all of them.
+    `count` times a message goes to each of `to`, or with `multi` one to all of them. With a
+    `registered_delivery` the receipts are waited for, up to `wait` seconds after the last
+    answer.
     """
 
     host: str
@@ -39,6 +42,8 @@ class Plan:
     window: int = 10
     bind: str = "transmitter"
     timeout: float = 10.0
+    registered_delivery: int = 0
+    wait: float = 0.0
 
     @property
     def requests(self) -> int:
@@ -52,27 +57,20 @@ class Plan:
         return self.count * len(self.to) * len(self.content.pieces)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What became of one part of a message to one number.
+class Reporter(Protocol):
+    """What `send` reports to."""
 
-    `seconds` is 0 where nothing came back.
-    """
+    def add(self, answer: Answer) -> None:
+        """Take what became of one part to one number."""
+        ...
 
-    to: str
-    status: str
-    message_id: str = ""
-    seconds: float = 0.0
-    part: int = 1
-    parts: int = 1
-
-    @property
-    def accepted(self) -> bool:
-        return self.status == CommandStatus.ESME_ROK.name
+    def receipt(self, arrival: Arrival) -> None:
+        """Take a receipt."""
+        ...
 
 
-def send(plan: Plan, report: Callable[[Answer], None]) -> None:
-    """Bind, submit everything, unbind; `report` is called for every part to every number.
+def send(plan: Plan, report: Reporter) -> None:
+    """Bind, submit everything, wait for receipts, unbind; `report` hears of each of them.
 
     Raises SendError when it cannot bind. When the connection ends halfway, the messages
     without an answer are reported as such before SendError is raised.
@@ -111,7 +109,7 @@ def _requests(plan: Plan) -> Iterator[_Request]:
 class _Run:
     """The requests of one session: at most `window` unanswered, at most `rate` a second."""
 
-    def __init__(self, esme: Esme, plan: Plan, report: Callable[[Answer], None]) -> None:
+    def __init__(self, esme: Esme, plan: Plan, report: Reporter) -> None:
         self._esme = esme
         self._plan = plan
         self._report = report
@@ -119,6 +117,7 @@ class _Run:
         self._requests = _requests(plan)
         self._left = plan.requests
         self._pending: dict[int, tuple[_Request, float]] = {}
+        self._awaited = Awaited()
         self._selector = selectors.DefaultSelector()
         self._answer_id = CommandId.submit_multi_resp if plan.multi else CommandId.submit_sm_resp
 
@@ -135,6 +134,7 @@ class _Run:
                         due = max(due, now - 1) + 1 / self._plan.rate
                     room = self._left and len(self._pending) < self._plan.window
                 self._read(max(0.0, due - now) if room else None)
+            self._wait_for_receipts()
         except SendError:
             for request, _ in self._pending.values():
                 self._without_answer(request, NO_ANSWER)
@@ -143,15 +143,27 @@ class _Run:
             raise
         finally:
             self._selector.close()
+            for arrival in self._awaited.strangers():
+                self._report.receipt(arrival)
+
+    def _wait_for_receipts(self) -> None:
+        deadline = time.monotonic() + self._plan.wait
+        while self._awaited.missing and (left := deadline - time.monotonic()) > 0:
+            self._read(left)
 
     def _submit(self, request: _Request) -> None:
         self._left -= 1
         started = time.monotonic()
+        registered_delivery = self._plan.registered_delivery
         try:
             if self._plan.multi:
-                sequence = submit_multi(self._esme, self._source, request.to, request.part)
+                sequence = submit_multi(
+                    self._esme, self._source, request.to, request.part, registered_delivery
+                )
             else:
-                sequence = submit_sm(self._esme, self._source, request.to[0], request.part)
+                sequence = submit_sm(
+                    self._esme, self._source, request.to[0], request.part, registered_delivery
+                )
         except SendError:  # some of it may have left
             self._without_answer(request, NO_ANSWER)
             raise
@@ -176,15 +188,31 @@ class _Run:
             self._without_answer(request, NO_ANSWER)
 
     def _settle(self, response: Response) -> None:
+        if response.command_id == CommandId.deliver_sm:
+            if self._plan.registered_delivery:
+                self._take_receipt(response.frame)
+            return
         if response.command_id not in {self._answer_id, CommandId.generic_nack}:
             return
         if (pending := self._pending.pop(response.sequence_number, None)) is None:
             return
         request, sent = pending
-        seconds = time.monotonic() - sent
+        now = time.monotonic()
         for to, status, message_id in results(response, request.to):
-            self._report(Answer(to, status, message_id, seconds, request.number, request.total))
+            answer = Answer(to, status, message_id, now - sent, request.number, request.total)
+            self._report.add(answer)
+            if answer.accepted and self._plan.registered_delivery:
+                for arrival in self._awaited.answered(answer, now):
+                    self._report.receipt(arrival)
+
+    def _take_receipt(self, frame: bytes) -> None:
+        receipt = read_receipt(frame)
+        if receipt is None:
+            return  # a message of somebody, which this verb does not show
+        arrival = self._awaited.arrived(receipt, time.monotonic())
+        if arrival is not None:
+            self._report.receipt(arrival)
 
     def _without_answer(self, request: _Request, status: str) -> None:
         for to in request.to:
-            self._report(Answer(to, status, part=request.number, parts=request.total))
+            self._report.add(Answer(to, status, part=request.number, parts=request.total))

@@ -36,7 +36,9 @@ def address(written: str) -> p.Address:
     return p.Address(Ton.INTERNATIONAL if addr != written else Ton.UNKNOWN, Npi.ISDN, addr)
 
 
-def submit_sm(esme: Esme, source: p.Address, to: str, part: Part) -> int:
+def submit_sm(
+    esme: Esme, source: p.Address, to: str, part: Part, registered_delivery: int = 0
+) -> int:
     """Write one submit_sm; returns its sequence_number."""
     destination = address(to)
     optional: dict[str, Any] = {}
@@ -55,6 +57,7 @@ def submit_sm(esme: Esme, source: p.Address, to: str, part: Part) -> int:
         dest_addr_npi=destination.npi,
         destination_addr=destination.addr,
         esm_class=int(EsmClass.UDHI) if part.udhi else 0,
+        registered_delivery=registered_delivery,
         data_coding=part.data_coding,
         short_message=part.short_message,
         **optional,
@@ -64,7 +67,13 @@ def submit_sm(esme: Esme, source: p.Address, to: str, part: Part) -> int:
     return sequence_number
 
 
-def submit_multi(esme: Esme, source: p.Address, to: tuple[str, ...], part: Part) -> int:
+def submit_multi(
+    esme: Esme,
+    source: p.Address,
+    to: tuple[str, ...],
+    part: Part,
+    registered_delivery: int = 0,
+) -> int:
     """Write one submit_multi; returns its sequence_number."""
     tlvs: list[p.Tlv] = []
     if part.sar:
@@ -79,6 +88,7 @@ def submit_multi(esme: Esme, source: p.Address, to: tuple[str, ...], part: Part)
         source=source,
         destinations=tuple(map(address, to)),
         esm_class=EsmClass.UDHI if part.udhi else 0,
+        registered_delivery=registered_delivery,
         data_coding=part.data_coding,
         short_message=part.short_message,
         tlvs=tuple(tlvs),

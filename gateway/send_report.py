@@ -10,25 +10,28 @@ from typing import Any, Final, Self
 
 import click
 
-from gateway.send import Answer
+from gateway.send_answer import Answer
+from gateway.send_awaited import Arrival
+from gateway.send_receipt_report import ReceiptCounts, fields_of, line_of
 
 FEW: Final = 10  # up to so many answers get a line each on a terminal
 
 
 class Report:
-    """Prints answers as they come and, at the end of many, a summary.
+    """Prints answers and receipts as they come and, at the end of many, a summary.
 
-    `total` is the number of answers to come. Use it as a context manager around `send`; `add`
-    is what `send` reports to.
+    `total` is the number of answers to come, `receipts` whether receipts are asked for. Use
+    it as a context manager around `send`, which reports to it.
     """
 
-    def __init__(self, total: int, *, terminal: bool) -> None:
+    def __init__(self, total: int, *, terminal: bool, receipts: bool = False) -> None:
         self._terminal = terminal
+        self._receipts = ReceiptCounts() if receipts else None
         self._many = total > FEW
         self._statuses: Counter[str] = Counter()
         self._messages = 0
         self._times: list[float] = []
-        self._started = time.monotonic()
+        self._started = self._answered = time.monotonic()
         self._bar: Any = None
         if terminal and self._many:
             self._bar = click.progressbar(length=total, label="Sending", show_pos=True)
@@ -46,7 +49,7 @@ class Report:
     ) -> None:
         if self._bar:
             self._bar.__exit__(kind, error, traceback)
-        if self._statuses and (self._many or not self._terminal):
+        if self._statuses and (self._many or not self._terminal or self._receipts):
             self._summarize()
 
     @property
@@ -54,9 +57,26 @@ class Report:
         """Whether every part so far was answered with ESME_ROK for its number."""
         return set(self._statuses) <= {"ESME_ROK"}
 
+    @property
+    def missing(self) -> int:
+        """How many accepted parts have no final receipt, if receipts were asked for."""
+        return self._receipts.missing if self._receipts else 0
+
+    def receipt(self, arrival: Arrival) -> None:
+        """Count a receipt and print it where each has a line."""
+        if self._receipts:
+            self._receipts.add(arrival)
+        if not self._terminal:
+            _line(**fields_of(arrival))
+        elif not self._bar:
+            click.echo(line_of(arrival))
+
     def add(self, answer: Answer) -> None:
         """Count one answer and print it where each has a line."""
+        self._answered = time.monotonic()
         self._statuses[answer.status] += 1
+        if self._receipts:
+            self._receipts.asked += answer.accepted
         self._messages += answer.part == 1
         if answer.seconds:
             self._times.append(answer.seconds)
@@ -78,10 +98,11 @@ class Report:
             click.echo("  ".join(word for word in words if word))
 
     def _summarize(self) -> None:
-        elapsed = time.monotonic() - self._started
+        elapsed = self._answered - self._started
         messages, parts = self._messages, self._statuses.total()
         rate = messages / elapsed if elapsed else 0.0
         p50, p99 = percentile(self._times, 50), percentile(self._times, 99)
+        receipts = self._receipts
         if not self._terminal:
             _line(
                 summary=True,
@@ -91,6 +112,7 @@ class Report:
                 per_second=round(rate, 1),
                 p50_ms=p50,
                 p99_ms=p99,
+                **({"receipts": receipts.fields()} if receipts else {}),
             )
             return
         for status, count in self._statuses.most_common():
@@ -98,6 +120,8 @@ class Report:
         times = "" if p50 is None else f", answers: p50 {p50:.1f} ms, p99 {p99:.1f} ms"
         what = "messages" if parts == messages else f"messages in {parts} parts"
         click.echo(f"{messages:>8}  {what} in {elapsed:.1f} s, {rate:.1f} messages/s{times}")
+        for line in receipts.lines() if receipts else ():
+            click.echo(line)
 
 
 def percentile(seconds: list[float], percent: int) -> float | None:

@@ -29,7 +29,7 @@ from gateway.assembly import (
 )
 from gateway.bridge.passwords import PasswordCheck
 from gateway.config import Settings
-from gateway.listeners import CannotListen, Listeners, invitation
+from gateway.listeners import CannotListen, Listeners, Tls, invitation
 from gateway.metrics import Metrics
 from gateway.net.http_server import admin_site
 from gateway.net.smpp_server import SmppServer
@@ -110,6 +110,7 @@ class Service:
             self._accounts,
             self._bridge.submissions,
             self._bridge.inquiries,
+            self._bridge.receipts.dispatcher,
             self.metrics,
             log,
         )
@@ -133,13 +134,21 @@ class Service:
                 password=settings.omnichannel.password.get_secret_value(),
                 rate_limit=settings.sandbox.rate_limit,
                 latency=settings.sandbox.latency,
+                delivery_delay=settings.sandbox.delivery_delay,
             )
             self.listeners.open("sandbox", settings.sandbox.listen, sandbox.site())
+        self._open_callbacks()
         site = admin_site(self.metrics.registry, self.not_ready, self._refresh_metrics)
         self.listeners.open("admin", settings.admin.listen, site)
         self.listeners.open("smpp", settings.smpp.listen, self.smpp)
         self._expected = self._reactor.seconds() + _LAG_BEAT
         self._lag.start(_LAG_BEAT, now=False)
+
+    def _open_callbacks(self) -> None:
+        calls, site = self._settings.callbacks, self._bridge.receipts.site
+        if site is not None:
+            tls = Tls(calls.tls_certificate, calls.tls_key) if calls.tls_certificate else None
+            self.listeners.open("callbacks", calls.listen, site, tls)
 
     def not_ready(self) -> str:
         """Why no binds are accepted, "" while they are."""
@@ -152,6 +161,9 @@ class Service:
         waiting = self.store.counts
         self.metrics.segment_sets_pending.set(waiting.sets)
         self.metrics.segments_pending.set(waiting.parts)
+        self.metrics.receipts_pending.set(waiting.receipts)
+        self.metrics.receipts_dead.set(waiting.dead)
+        self.metrics.reports_awaited.set(waiting.awaited)
 
     def _observe_lag(self) -> None:
         now = self._reactor.seconds()
@@ -180,6 +192,9 @@ class Service:
         await self.smpp.shut_down()
         # A client may have left before its answer: the API's is worth knowing all the same.
         await _first(self._bridge.relay.idle(), self._given_up)
+        receipts = self._bridge.receipts
+        receipts.dispatcher.stop()
+        receipts.poller.stop()
         ended = Deferred.fromCoroutine(self._bridge.upkeep.stop())
         await _first(ended.addErrback(self._upkeep_failed), self._given_up)
         if self._hard_stop is not None and self._hard_stop.active():
@@ -187,6 +202,10 @@ class Service:
         if self._lag.running:
             self._lag.stop()
         await self._transport.close()
+        # Reports are taken to the last: each is committed before it is answered.
+        self.listeners.close("callbacks")
+        if receipts.site is not None:
+            receipts.site.close()
         await self.store.stop()
         await self.listeners.close_all()
         if self._sandbox is not None:

@@ -71,7 +71,7 @@ def made_run(folder: Path) -> Iterator[Running]:
     program, *arguments = shlex.split(told.stdout.splitlines()[-1])
     assert program == ".venv/bin/smpp-gateway"
     assert arguments == ["serve", "-c", "config/demo.toml"]
-    ports = dict(zip((2775, 8080, 8085), free_ports(3), strict=True))
+    ports = dict(zip((2775, 8080, 8081, 8085), free_ports(4), strict=True))
     text = DEMO.read_text()
     for printed, port in ports.items():
         assert f'127.0.0.1:{printed}"' in text or f"127.0.0.1:{printed}/" in text

@@ -27,7 +27,10 @@ from gateway.config_values import Alphabet
 
 ROOT = Path(__file__).parent.parent
 COMMAND = str(Path(sys.executable).parent / "smpp-gateway")
-VERBS = ["check-config", "decode", "hash-password", "healthcheck", "sandbox", "send", "serve"]
+VERBS = [
+    "callback-keys", "check-config", "decode", "hash-password", "healthcheck",
+    "sandbox", "send", "serve",
+]  # fmt: skip
 
 
 def run(*arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
@@ -59,6 +62,8 @@ def test_every_verb_has_an_example_and_a_place_in_the_page(verb: str) -> None:
 
 
 OPTIONS_OF = {
+    "callback-keys": set[str](),
+    "receipts": set[str](),
     "serve": {"--config"},
     "check-config": {"--config", "--environment"},
     "hash-password": set[str](),
@@ -66,10 +71,12 @@ OPTIONS_OF = {
     "decode": {"--packed", "--default-alphabet"},
     "sandbox": {
         "--listen", "--username", "--password", "--password-file", "--rate-limit", "--latency",
+        "--delivery-delay", "--retry-pause", "--callbacks-anywhere",
     },
     "send": {
         "--host", "--port", "--system-id", "--password", "--to", "--from", "--text", "--coding",
-        "--long", "--multi", "--count", "--rate", "--window", "--bind", "--timeout",
+        "--long", "--multi", "--count", "--rate", "--window", "--bind", "--timeout", "--receipt",
+        "--wait",
     },
 }  # fmt: skip
 
@@ -136,7 +143,7 @@ def test_check_config(tmp_path: Path) -> None:
     path.write_text(
         '[smpp]\nlisten = "192.0.2.1:2775"\n[admin]\nlisten = ""\n'
         '[omnichannel]\nusername = "u"\npassword = "p"\n'
-        '[[accounts]]\nsystem_id = "bank"\npassword = "x"\n'
+        '[[accounts]]\nsystem_id = "bank"\npassword = "x"\nreceipts = "off"\n'
     )
     done = run("check-config", "-c", str(path))
     assert done.returncode == 78
@@ -151,6 +158,7 @@ def test_check_config(tmp_path: Path) -> None:
         "  admin     off\n"
         f"  store     sqlite:///{tmp_path}/gateway.db\n"
         "  API       https://api.messente.com/v1 (libcurl)\n"
+        "  callbacks off\n"
         "  accounts  bank\n"
     )
     assert done.stderr == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from pydantic import SecretStr, ValidationError
 
 from gateway.config import (
     AccountSettings,
+    CallbackSettings,
     DrainSettings,
     OmnichannelSettings,
     Settings,
     SmppSettings,
 )
 from gateway.config_problems import model_in
+from gateway.smpp.constants import CommandStatus
 
 ROOT = Path(__file__).parent.parent
 HASH = "$argon2id$v=19$m=8,t=1,p=1$H0/8EX0ib1IG9VE9pmAGEw$ofLTwwKwz98ItyGMTQtpkjhxhWs"
@@ -66,6 +69,7 @@ def test_the_example_shows_every_key_with_its_true_default() -> None:
         ("omnichannel", "username"),
         ("omnichannel", "password"),
         ("omnichannel", "status_overrides"),
+        ("omnichannel", "report_overrides"),
         ("accounts", "system_id"),
         ("accounts", "password_hash"),
         ("accounts", "default_messages"),
@@ -142,8 +146,97 @@ def test_no_base_url(url: str) -> None:
         OmnichannelSettings(base_url=url)
 
 
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("", ""),
+        ("https://gw.example.com", "https://gw.example.com"),
+        ("https://gw.example.com:8443/hooks/", "https://gw.example.com:8443/hooks"),
+        ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
+        ("http://[::1]:8081/", "http://[::1]:8081"),
+    ],
+)
+def test_public_url(url: str, kept: str) -> None:
+    assert CallbackSettings(public_url=url).public_url == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gw.example.com",
+        "ftp://gw.example.com",
+        "http://gw.example.com",
+        "https://u@gw.example.com",
+        "https://gw.example.com/?a=1",
+        "https://gw.example.com/?",
+        "https://gw.example.com/#a",
+        "https://gw.example.com/a b",
+        "https://gw.example.com/a\n",
+        "https://gw.example.com/\u00f5",
+        "https://gw.example.com:0",
+    ],
+)
+def test_no_public_url(url: str) -> None:
+    with pytest.raises(ValidationError):
+        CallbackSettings(public_url=url)
+
+
+def account(**keys: Any) -> AccountSettings:
+    return AccountSettings(system_id="a", password_hash=HASH, **keys)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("UTC", "2026-07-01T12:00:00+00:00"),
+        ("Europe/Tallinn", "2026-07-01T15:00:00+03:00"),
+        ("+02:00", "2026-07-01T14:00:00+02:00"),
+        ("-09:30", "2026-07-01T02:30:00-09:30"),
+        ("+14:00", "2026-07-02T02:00:00+14:00"),
+    ],
+)
+def test_the_zone_of_receipts(name: str, shown: str) -> None:
+    noon = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    zone = account(receipt_timezone=name).receipt_zone
+    assert noon.astimezone(zone).isoformat() == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "Europe",
+        "Europe/Tallin",
+        "/etc/passwd",
+        "../UTC",
+        "+2",
+        "+0200",
+        "+14:30",
+        "+02:60",
+        "a\0",
+    ],
+)
+def test_no_zone(name: str) -> None:
+    with pytest.raises(ValidationError):
+        account(receipt_timezone=name)
+
+
+def test_what_is_retried() -> None:
+    """The errors after which Vonage sends again, and two more that say they are temporary."""
+    retried = {CommandStatus[status].value for status in account().deliver_retry}
+    assert retried == {0x08, 0x14, 0x45, 0x58, 0x64, 0x67, 0xFE, 0xFF}
+    assert account(deliver_retry="ESME_RSYSERR,ESME_RMSGQFUL").deliver_retry == (
+        "ESME_RSYSERR",
+        "ESME_RMSGQFUL",
+    )
+    assert account(deliver_retry=[]).deliver_retry == ()
+    for status in ("ESME_ROK", "0x58", ""):
+        with pytest.raises(ValidationError):
+            account(deliver_retry=[status])
+
+
 def test_lists_may_be_words_with_commas() -> None:
-    account = AccountSettings.model_validate(
+    found = AccountSettings.model_validate(
         {
             "system_id": "a",
             "password_hash": HASH,
@@ -152,9 +245,9 @@ def test_lists_may_be_words_with_commas() -> None:
             "priorities": ",low,,high",
         }
     )
-    assert [str(network) for network in account.allow] == ["192.0.2.7/32", "2001:db8::/32"]
-    assert account.bind_types == ("receiver",)
-    assert account.priorities == ("", "low", "", "high")
+    assert [str(network) for network in found.allow] == ["192.0.2.7/32", "2001:db8::/32"]
+    assert found.bind_types == ("receiver",)
+    assert found.priorities == ("", "low", "", "high")
 
 
 def test_repr_shows_no_secret() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from pathlib import Path
 
 from gateway.config import Settings
 from gateway.config_environment import environment
 from gateway.config_file import load
+from tests.omnichannel.certificates import Authority
 from tests.test_config_file import ACCOUNT, API, write
 
 
@@ -49,3 +51,49 @@ def test_a_store_without_its_folder(tmp_path: Path) -> None:
     text = '[smpp]\nlisten = ""\n[admin]\nlisten = ""\n[store]\nurl = "sqlite:///none/here.db"\n'
     found, _ = environment(settings_with(tmp_path, text))
     assert found == [f"store.url: {tmp_path}/none is no folder"]
+
+
+QUIET = '[smpp]\nlisten = ""\n[admin]\nlisten = ""\n[store]\nurl = "sqlite://"\n'
+
+
+def callbacks(tmp_path: Path, keys: str) -> tuple[list[str], list[str]]:
+    text = '[callbacks]\nlisten = "127.0.0.1:0"\npublic_url = "https://gw.example.com"\n'
+    return environment(settings_with(tmp_path, QUIET + text + 'key_file = "keys"\n' + keys))
+
+
+def make_keys(tmp_path: Path) -> None:
+    key = base64.b64encode(bytes(range(64))).decode()
+    (tmp_path / "keys").write_text(f"q7 2026-03-01T09:00:00Z {key}\n")
+    (tmp_path / "keys").chmod(0o600)
+
+
+def test_the_keys_of_callbacks(tmp_path: Path) -> None:
+    (fault,), _ = callbacks(tmp_path, "")
+    assert fault.startswith("callbacks.key_file: ")
+    assert str(tmp_path / "keys") in fault
+    make_keys(tmp_path)
+    assert callbacks(tmp_path, "") == ([], [])
+    (tmp_path / "keys").chmod(0o644)
+    found, (note,) = callbacks(tmp_path, "")
+    assert found == []
+    assert note.startswith("callbacks.key_file: ")
+
+
+def test_the_certificate_of_callbacks(tmp_path: Path) -> None:
+    make_keys(tmp_path)
+    authority = Authority(tmp_path)
+    good, other = authority.issue(), authority.issue("other.example.com")
+    expired = authority.issue(expired=True)
+
+    def faults(certificate: str, key: str) -> list[str]:
+        words = f'tls_certificate = "{certificate}"\ntls_key = "{key}"\n'
+        return callbacks(tmp_path, words)[0]
+
+    assert faults(good, good) == []
+    assert faults(expired, expired) == [f"callbacks.tls_certificate: {expired} has expired"]
+    assert faults(good, other) == [
+        f"callbacks.tls_key: {other} is not the key of the certificate in {good}"
+    ]
+    assert faults("none.pem", good) == [
+        f"callbacks.tls_certificate: {tmp_path}/none.pem cannot be read: No such file or directory"
+    ]

@@ -6,14 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config_callbacks import LONGEST_URL
 from gateway.config_file import load, warnings
 from gateway.errors import ConfigurationError
+from gateway.omnichannel.callback import longest_token
 
 ROOT = Path(__file__).parent.parent
 HASH = "$argon2id$v=19$m=8,t=1,p=1$H0/8EX0ib1IG9VE9pmAGEw$ofLTwwKwz98ItyGMTQtpkjhxhWs"
 BANK = 'accounts[0] "bank"'
 API = '[omnichannel]\nusername = "u"\npassword = "p"\n'
-ACCOUNT = f'[[accounts]]\nsystem_id = "bank"\npassword_hash = "{HASH}"\n'
+POLL = 'receipts = "poll"\n'  # receipts that need no [callbacks]
+ACCOUNT = f'[[accounts]]\nsystem_id = "bank"\npassword_hash = "{HASH}"\n{POLL}'
+CALLBACK_ACCOUNT = ACCOUNT.replace(POLL, "")
+TRIAL = '[callbacks]\nlisten = "127.0.0.1:8081"\npublic_url = "http://127.0.0.1:8081"\n'
+CALLBACKS = (
+    '[callbacks]\nlisten = "0.0.0.0:8081"\npublic_url = "https://gw.example.com"\n'
+    'key_file = "keys"\n'
+)
 
 
 def write(folder: Path, text: str) -> Path:
@@ -90,6 +99,36 @@ def test_demo_and_example_load() -> None:
             '[omnichannel]\nproxy = "proxy"',
             'omnichannel.proxy: write "http://host:port", or "" for none',
         ),
+        (
+            '[callbacks]\npublic_url = "http://gw.example.com"',
+            "callbacks.public_url: http:// is for loopback addresses only, write https://",
+        ),
+        (
+            '[callbacks]\npublic_url = "https://u:p@gw.example.com"',
+            "callbacks.public_url: credentials, query and fragment do not belong in public_url",
+        ),
+        (
+            '[callbacks]\npublic_url = "https://gw.example.com/?a=b"',
+            "callbacks.public_url: write it in ASCII, without spaces, query and fragment",
+        ),
+        ("[callbacks]\nmax_body = 10", "callbacks.max_body: must be at least 1024 (found 10)"),
+        (
+            ACCOUNT + 'receipt_timezone = "Europe/Tallin"',
+            BANK + '.receipt_timezone: write a zone such as "Europe/Tallinn" (if the machine has '
+            'its tzdata) or "+02:00"',
+        ),
+        (
+            ACCOUNT + 'deliver_retry = ["ESME_RTHROTLED"]',
+            BANK + '.deliver_retry[0]: "ESME_RTHROTLED" is no command_status of an error, such as '
+            '"ESME_RTHROTTLED"',
+        ),
+        (
+            CALLBACK_ACCOUNT + 'receipts = "pol"',
+            BANK + '.receipts: must be one of "callback", "poll", "both", "off", did you mean '
+            '"poll"?',
+        ),
+        (ACCOUNT + "receipt_text = 21", BANK + ".receipt_text: must be at most 20 (found 21)"),
+        (ACCOUNT + "receipt_delay = -1", BANK + ".receipt_delay: must be at least 0.0 (found -1)"),
         ("[smpp]\nlisten = 2775\n", 'smpp.listen: must be text in quotes, such as "..."'),
         ("[smpp]\nlisten = x\n", "line 2: not valid TOML: Invalid value; text needs quotes"),
         ("[smpp", "line 1: not valid TOML: Expected ']' at the end of a table declaration"),
@@ -149,6 +188,36 @@ def test_faults_of_the_file(tmp_path: Path, text: str, line: str) -> None:
             "ESME_ROK",
         ),
         (
+            API + CALLBACKS.replace('listen = "0.0.0.0:8081"\n', ""),
+            "callbacks.listen: is required beside public_url: nothing would take the callbacks",
+        ),
+        (
+            API + '[callbacks]\nlisten = "0.0.0.0:8081"\n',
+            "callbacks.public_url: is required beside listen and key_file: the address that the "
+            "API calls",
+        ),
+        (
+            API + CALLBACKS.replace('key_file = "keys"\n', ""),
+            'callbacks.key_file: is required beside public_url: make it with "smpp-gateway '
+            'callback-keys add FILE"',
+        ),
+        (
+            API + CALLBACKS + 'tls_key = "key.pem"',
+            "callbacks.tls_certificate: is required beside tls_key",
+        ),
+        (
+            API + CALLBACKS + 'tls_certificate = "cert.pem"',
+            "callbacks.tls_key: is required beside tls_certificate",
+        ),
+        (
+            API + CALLBACKS + '[smpp]\nlisten = "0.0.0.0:8081"',
+            "callbacks.listen: 0.0.0.0:8081 is taken by smpp.listen",
+        ),
+        (
+            API + "poll_first = 60\npoll_longest = 30",
+            "omnichannel.poll_longest: must not be less than poll_first",
+        ),
+        (
             API + '[admin]\nlisten = "0.0.0.0:2775"',
             "admin.listen: 0.0.0.0:2775 is taken by smpp.listen",
         ),
@@ -156,6 +225,32 @@ def test_faults_of_the_file(tmp_path: Path, text: str, line: str) -> None:
 )
 def test_keys_that_must_agree(tmp_path: Path, text: str, line: str) -> None:
     assert problems(write(tmp_path, text)) == [line]
+
+
+def test_overrides_of_reports_are_read(tmp_path: Path) -> None:
+    table = '[omnichannel.report_overrides]\n"UNDELIV 3" = "REJECTD 003"\n'
+    assert load(write(tmp_path, API + table), {}).omnichannel.report_overrides
+    (line,) = problems(write(tmp_path, API + table + '"FAILED" = "REJECTED"'))
+    assert line.startswith("omnichannel.report_overrides.FAILED: ")
+
+
+def test_the_longest_dlr_url_must_fit(tmp_path: Path) -> None:
+    """Of all accounts that the API calls for."""
+
+    def with_path(length: int) -> str:
+        url = "https://gw.example.com/" + "p" * (length - len("https://gw.example.com/"))
+        other = CALLBACK_ACCOUNT.replace('"bank"', '"a-much-longer-name"')
+        text = CALLBACKS.replace("https://gw.example.com", url)
+        return API + text + CALLBACK_ACCOUNT + other + "receipt_text = 20\n"
+
+    fits = LONGEST_URL - len("/dlr/") - longest_token(len("a-much-longer-name"), 20)
+    load(write(tmp_path, with_path(fits)), {})
+    assert problems(write(tmp_path, with_path(fits + 2))) == [
+        "callbacks.public_url: is 2 characters too long: with all that a receipt of account "
+        '"a-much-longer-name" may need, the dlr_url has 257, and 255 are safe'
+    ]
+    polled = with_path(fits + 2) + POLL
+    load(write(tmp_path, polled), {})
 
 
 def test_accounts_with_credentials_of_their_own_need_no_shared_ones(tmp_path: Path) -> None:
@@ -270,7 +365,7 @@ def test_secret_files(tmp_path: Path, content: str) -> None:
     text = (
         '[omnichannel]\nusername = "u"\npassword_file = "pw"\n'
         '[[accounts]]\nsystem_id = "a"\npassword_file = "pw"\n'
-        'username = "o"\napi_password_file = "pw"\n'
+        'username = "o"\napi_password_file = "pw"\n' + POLL
     )
     settings = load(write(tmp_path, text), {})
     assert settings.omnichannel.password.get_secret_value() == "s3 cret"
@@ -315,9 +410,13 @@ def test_a_secret_and_its_file(tmp_path: Path) -> None:
     assert load(path, environ).omnichannel.password.get_secret_value() == "x"
 
 
-def test_ca_file_is_found_beside_the_file(tmp_path: Path) -> None:
-    settings = load(write(tmp_path, API + 'ca_file = "ca.pem"'), {})
+def test_files_are_found_beside_the_file(tmp_path: Path) -> None:
+    tls = 'tls_certificate = "cert.pem"\ntls_key = "/etc/key.pem"\n'
+    settings = load(write(tmp_path, API + 'ca_file = "ca.pem"\n' + CALLBACKS + tls), {})
     assert settings.omnichannel.ca_file == str(tmp_path / "ca.pem")
+    assert settings.callbacks.key_file == str(tmp_path / "keys")
+    assert settings.callbacks.tls_certificate == str(tmp_path / "cert.pem")
+    assert settings.callbacks.tls_key == "/etc/key.pem"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +424,7 @@ def test_ca_file_is_found_beside_the_file(tmp_path: Path) -> None:
     [
         (API, "accounts: there are none, so nobody can bind"),
         (
-            API + '[[accounts]]\nsystem_id = "a"\npassword = "x"',
+            API + f'[[accounts]]\nsystem_id = "a"\npassword = "x"\n{POLL}',
             'accounts[0] "a".password: stands in the clear; prefer password_hash '
             "(smpp-gateway hash-password)",
         ),
@@ -350,6 +449,33 @@ def test_ca_file_is_found_beside_the_file(tmp_path: Path) -> None:
             API + '[sandbox]\nlisten = "127.0.0.1:8085"\n' + ACCOUNT,
             "sandbox.listen: the sandbox runs, but omnichannel.base_url points elsewhere",
         ),
+        (
+            API + CALLBACK_ACCOUNT + CALLBACK_ACCOUNT.replace("bank", "shop") + 'receipts = "off"',
+            'accounts: receipts that "bank" ask for will never come: configure [callbacks], or '
+            'write receipts = "poll" (or "off")',
+        ),
+        (
+            API + CALLBACK_ACCOUNT + 'receipts = "both"',
+            'accounts[0] "bank".receipts: "both" without [callbacks] asks late: write "poll"',
+        ),
+        (
+            API + CALLBACKS + CALLBACK_ACCOUNT + "synthetic_expired = true",
+            'accounts[0] "bank".synthetic_expired: does nothing without receipts = "poll" or '
+            '"both"',
+        ),
+        (
+            API + CALLBACKS + "require_signature = false\n" + CALLBACK_ACCOUNT,
+            "callbacks.require_signature: IS OFF, so whoever learns a dlr_url can make up receipts",
+        ),
+        (
+            API + 'base_url = "http://127.0.0.1:8085/v1"\n' + TRIAL + CALLBACK_ACCOUNT,
+            "callbacks.key_file: without it the keys live in memory, so reports on messages "
+            "sent before a restart cannot be read",
+        ),
+        (
+            API + TRIAL + 'key_file = "keys"\n' + CALLBACK_ACCOUNT,
+            "callbacks.public_url: is a loopback address, which the API cannot call",
+        ),
         *(
             (
                 API + text,
@@ -365,6 +491,10 @@ def test_ca_file_is_found_beside_the_file(tmp_path: Path) -> None:
 )
 def test_warnings(tmp_path: Path, text: str, line: str) -> None:
     assert warnings(load(write(tmp_path, text), {})) == [line]
+
+
+def test_callbacks_as_they_should_be_are_no_warning(tmp_path: Path) -> None:
+    assert warnings(load(write(tmp_path, API + CALLBACKS + CALLBACK_ACCOUNT), {})) == []
 
 
 def test_a_deadline_of_just_the_drain_is_no_warning(tmp_path: Path) -> None:

@@ -28,7 +28,10 @@ from tests.test_documents import documented_events
 # Those that begin a line of a block which is not marked as shell.
 PROGRAMS = ("make ", "curl ", "docker ", "smpp-gateway ", ".venv/bin/")
 # Run for real when nothing else is in their pipeline but echo.
-RUNNABLE = frozenset({"send", "healthcheck", "check-config", "hash-password", "decode"})
+RUNNABLE = frozenset(
+    {"send", "healthcheck", "check-config", "hash-password", "decode", "callback-keys"}
+)
+KEYS = "callback.keys"
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +127,9 @@ def smpp_gateway(line: str, gateway: Running) -> None:
         line += f" --url http://127.0.0.1:{gateway.ports[8080]}/readyz"
     elif verb == "healthcheck":
         line = gateway.moved(line)
+    elif verb == "callback-keys":
+        keys(gateway.folder)
+        line = re.sub(r"\S+$", KEYS, line)
     elif verb == "check-config":
         line = re.sub(r"-c \S+", f"-c {production(gateway.folder)}", line)
     ended = shell(line, gateway.folder, stdin="secret\n" if verb == "hash-password" else "")
@@ -146,10 +152,18 @@ def production(folder: Path) -> Path:
     """The README's configuration, with its secret where it can be read."""
     (block,) = (block for block in markdown.blocks(ROOT / "README.md") if block.language == "toml")
     (folder / "messente").write_text("api-password\n")
+    keys(folder)
     path = folder / "gateway.toml"
     here = block.text.replace("/run/secrets/", "").replace("/var/lib/smpp-gateway/", "")
     path.write_text(here)
     return path
+
+
+def keys(folder: Path) -> None:
+    """A key file, as the quick start makes it."""
+    if not (folder / KEYS).exists():
+        made = shell(f"{shlex.quote(str(COMMAND))} callback-keys add {KEYS}", folder)
+        assert made.returncode == 0, made.stderr
 
 
 def tool(line: str, gateway: Running) -> None:

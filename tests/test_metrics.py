@@ -38,6 +38,15 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "smppgw_segments_pending": ("gauge", set()),
     "smppgw_segment_sets_pending": ("gauge", set()),
     "smppgw_segment_sets_expired_total": ("counter", {"system_id", "result"}),
+    "smppgw_webhooks_total": ("counter", {"result"}),
+    "smppgw_receipts_total": ("counter", {"message_state"}),
+    "smppgw_receipt_attempts_total": ("counter", {"result"}),
+    "smppgw_receipts_pending": ("gauge", set()),
+    "smppgw_receipts_dead": ("gauge", set()),
+    "smppgw_reports_awaited": ("gauge", set()),
+    "smppgw_receipt_oldest_age_seconds": ("gauge", set()),
+    "smppgw_receipt_delivery_seconds": ("histogram", set()),
+    "smppgw_status_polls_total": ("counter", {"result"}),
     "smppgw_store_operation_seconds": ("histogram", {"operation"}),
     "smppgw_store_errors_total": ("counter", {"operation"}),
 }
@@ -46,12 +55,6 @@ LATER = {
     "smppgw_config_last_reload_successful",
     "smppgw_config_last_reload_timestamp_seconds",
     "smppgw_tls_certificate_expiry_timestamp_seconds",
-    "smppgw_webhooks_total",
-    "smppgw_receipts_total",
-    "smppgw_receipts_pending",
-    "smppgw_receipt_oldest_age_seconds",
-    "smppgw_receipt_delivery_seconds",
-    "smppgw_receipt_attempts_total",
 }
 FORBIDDEN = {"to", "source", "destination", "message_id", "peer", "address", "error", "detail"}
 
@@ -74,6 +77,15 @@ def used(**options: Any) -> Metrics:
     metrics.segments_pending.set(2)
     metrics.segment_sets_pending.set(1)
     metrics.sets_expired(account, "failed").inc()
+    metrics.webhooks("accepted").inc()
+    metrics.receipts("DELIVERED").inc()
+    metrics.receipt_attempts("delivered").inc()
+    metrics.receipts_pending.set(4)
+    metrics.receipts_dead.set(1)
+    metrics.reports_awaited.set(5)
+    metrics.receipt_oldest_age.set(12.5)
+    metrics.receipt_delivery.observe(7200)
+    metrics.status_polls("final").inc()
     metrics.store_operation("batch").observe(0.001)
     metrics.store_errors("settle").inc()
     metrics.api_requests("accepted").inc()
@@ -163,6 +175,13 @@ def test_histograms_reach_from_5_ms_to_30_s(name: str, value: float) -> None:
             assert sample.value == value
         else:
             assert sample.value == 1
+
+
+def test_a_receipt_may_wait_for_days() -> None:
+    samples = families(used().registry)["smppgw_receipt_delivery_seconds"].samples
+    within = {s.labels["le"]: s.value for s in samples if s.name.endswith("_bucket")}
+    assert (within["3600.0"], within["86400.0"], within["+Inf"]) == (0, 1, 1)
+    assert len(within) <= 16
 
 
 def test_what_runs() -> None:

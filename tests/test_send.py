@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from gateway.esme import SendError
-from gateway.send import Answer, Plan, send
+from gateway.send import Plan, send
+from gateway.send_answer import Answer
+from gateway.send_awaited import Arrival
 from gateway.send_parts import Content, Long, content_of
 from gateway.send_pdus import address
 from gateway.smpp import pdu as p
@@ -104,10 +106,25 @@ def plan(port: int, **changes: object) -> Plan:
     return Plan(**{**fields, **changes})  # type: ignore[arg-type]
 
 
+@dataclass
+class Told:
+    """What `send` reported."""
+
+    answers: list[Answer] = field(default_factory=list)
+    receipts: list[Arrival] = field(default_factory=list)
+
+    def add(self, answer: Answer) -> None:
+        self.answers.append(answer)
+
+    def receipt(self, arrival: Arrival) -> None:
+        self.receipts.append(arrival)
+
+
 def run(port: int, **changes: object) -> list[Answer]:
-    answers: list[Answer] = []
-    send(plan(port, **changes), answers.append)
-    return answers
+    told = Told()
+    send(plan(port, **changes), told)
+    assert told.receipts == []
+    return told.answers
 
 
 def test_what_goes_over_the_wire(gateway: Callable[..., Gateway]) -> None:
@@ -204,11 +221,11 @@ def test_parts_without_an_answer(gateway: Callable[..., Gateway]) -> None:
         return None if frame[0] == SUBMIT and SECOND in frame[3] else answer(frame)
 
     server = gateway(script)
-    answers: list[Answer] = []
+    told = Told()
     content = Content((FIRST, SECOND, THIRD), 0, "udh")
     with pytest.raises(SendError):
-        send(plan(server.port, content=content, window=1), answers.append)
-    assert [(a.part, a.parts, a.status) for a in answers] == [
+        send(plan(server.port, content=content, window=1), told)
+    assert [(a.part, a.parts, a.status) for a in told.answers] == [
         (1, 3, "ESME_ROK"),
         (2, 3, "no answer in time"),
         (3, 3, "not sent"),
@@ -383,11 +400,11 @@ def test_an_end_halfway(gateway: Callable[..., Gateway], end: bytes | None, word
         return end if frame[0] == SUBMIT and b"2222" in frame[3] else answer(frame)
 
     server = gateway(script)
-    answers: list[Answer] = []
+    told = Told()
     with pytest.raises(SendError) as caught:
-        send(plan(server.port, to=("+1111", "+2222", "+3333"), window=1), answers.append)
+        send(plan(server.port, to=("+1111", "+2222", "+3333"), window=1), told)
     assert str(caught.value) == words
-    assert {a.to: a.status for a in answers} == {
+    assert {a.to: a.status for a in told.answers} == {
         "+1111": "ESME_ROK",
         "+2222": "no answer in time",
         "+3333": "not sent",

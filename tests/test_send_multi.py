@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from gateway.esme import SendError
-from gateway.send import Answer, send
+from gateway.send import send
 from gateway.send_parts import Content
 from gateway.smpp import pdu as p
 from gateway.smpp.codec import decode
-from tests.test_send import RESP, UNBIND, Frame, Gateway, answer, pdu, plan, run
+from tests.test_send import RESP, UNBIND, Frame, Gateway, Told, answer, pdu, plan, run
 
 MULTI = 0x21
 NUMBERS = ("+1111", "+2222", "3333")
@@ -181,10 +181,10 @@ def test_a_payload(gateway: Make) -> None:
 
 def test_an_end_halfway(gateway: Make) -> None:
     server = gateway(lambda frame: None if frame[0] == MULTI else answer(frame))
-    answers: list[Answer] = []
+    told = Told()
     with pytest.raises(SendError):
-        send(plan(server.port, multi=True, to=NUMBERS, count=2, window=1), answers.append)
-    assert [(a.to, a.status) for a in answers] == [
+        send(plan(server.port, multi=True, to=NUMBERS, count=2, window=1), told)
+    assert [(a.to, a.status) for a in told.answers] == [
         *((to, "no answer in time") for to in NUMBERS),
         *((to, "not sent") for to in NUMBERS),
     ]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from datetime import datetime
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from twisted.internet.defer import Deferred, fail
@@ -22,6 +21,7 @@ from gateway.bridge.throttle import Throttle
 from gateway.bridge.translate import Writing
 from gateway.config import AccountSettings
 from gateway.errors import GatewayError
+from gateway.networks import allows
 from gateway.omnichannel.client import Credentials
 from gateway.smpp.constants import CommandId, CommandStatus
 from gateway.smpp.pdu import Bind, SubmitSm
@@ -67,6 +67,13 @@ class Account:
             self.credentials = Credentials.basic(
                 settings.username, settings.api_password.get_secret_value()
             )
+        # command_status of a deliver_sm_resp after which the receipt is tried again
+        self.retried = frozenset(CommandStatus[name] for name in settings.deliver_retry)
+        self.receipt_zone = settings.receipt_zone
+        # Whether a message that asks for receipts has a row until its end is known.
+        self.awaits_reports = settings.receipts != "off" and (
+            settings.receipts != "callback" or settings.synthetic_expired
+        )
 
     def remember(self, omnimessage_id: str, submit: SubmitSm, time_to_send: str) -> None:
         """The API accepted `submit`; `time_to_send` is ISO 8601, "" for now."""
@@ -103,6 +110,13 @@ class Accounts:
     def get(self, system_id: str) -> Account | None:
         return self._accounts.get(system_id)
 
+    def api_passwords(self, system_id: str) -> list[str]:
+        """What the API may sign this account's reports with; of no account any more, all."""
+        account = self._accounts.get(system_id)
+        if account is not None:
+            return [account.credentials.password]
+        return sorted({one.credentials.password for one in self._accounts.values()})
+
     def remembering(self) -> dict[str, SentIds]:
         """What each account with a memory of its messages remembers."""
         return {
@@ -128,7 +142,8 @@ class Accounts:
         return checked.addCallback(self._admit, account, bind, peer)
 
     def _admit(self, passed: bool, account: Account | None, bind: Bind, peer: str) -> Account:
-        if account is not None and not _allowed(account.settings, peer):
+        allow = account.settings.allow if account else ()
+        if allow and not allows(allow, peer):
             raise BindRefused("this address is not in the account's allow list")
         if account is None or not passed:
             raise BindRefused(
@@ -145,18 +160,6 @@ class Accounts:
             raise BindRefused(f"the account has its max_binds of {settings.max_binds}")
         account.binds += 1
         return account
-
-
-def _allowed(settings: AccountSettings, peer: str) -> bool:
-    if not settings.allow:
-        return True
-    try:
-        found: IPv4Address | IPv6Address = ip_address(peer.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(found, IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return any(found in network for network in settings.allow)
 
 
 class BindPenalties:

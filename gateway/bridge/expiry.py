@@ -16,20 +16,23 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.failure import Failure
 
 from gateway.bridge.accounts import Account
+from gateway.bridge.awaiting import Awaiting
 from gateway.bridge.journey import api_fields
 from gateway.bridge.reassembly import Reassembly, submit_of, whole
+from gateway.bridge.reports import Reports
+from gateway.bridge.routes import ASKS, Routes, target_of
 from gateway.bridge.translate import translate
 from gateway.errors import GatewayError
 from gateway.message.segment import missing
 from gateway.metrics import UNKNOWN, Metrics
+from gateway.omnichannel.callback import Route
 from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.outcome import MAYBE_ACCEPTED, Verdict
 from gateway.smpp import message_id as ids
 from gateway.smpp.constants import MessageState
-from gateway.store.base import ExpiredSet, PendingReceipt
+from gateway.store.base import ExpiredSet, StoreUnavailable
 
 _AT_A_TIME: Final = 200  # sets that are expired in one go
-_RECEIPT_OF_FAILURE: Final = frozenset({1, 2})  # registered_delivery's low bits, SMPP 5.2.17
 # What the receipts of a failed set say, by what the API said when it was complete.
 _STATES: Final = {
     "": MessageState.EXPIRED,
@@ -54,6 +57,9 @@ class Expiry:
         reassembly: Reassembly,
         account_of: Callable[[str], Account | None],
         api: OmnichannelClient,
+        routes: Routes,
+        reports: Reports,
+        awaiting: Awaiting,
         now: Callable[[], float],
         metrics: Metrics,
         log: FilteringBoundLogger,
@@ -62,6 +68,9 @@ class Expiry:
         self._reassembly = reassembly
         self._account_of = account_of
         self._api = api
+        self._routes = routes
+        self._reports = reports
+        self._awaiting = awaiting
         self._now = now
         self._metrics = metrics
         self._log = log
@@ -80,9 +89,12 @@ class Expiry:
                 return
 
     def _failed(self, failure: Failure, expired: ExpiredSet) -> None:
-        """A fault of ours harms no other set."""
+        """It harms no other set. What the store could not do is done when it is well again."""
         self._log.error("relay_failed", failure=failure.getTraceback(), set_id=expired.base.hex())
-        self._reassembly.fail(expired.base, self._receipts(expired, MessageState.UNKNOWN))
+        if failure.check(StoreUnavailable):
+            self._reassembly.release(expired.base, "unknown")
+        else:
+            self._reassembly.fail(expired.base, None)
 
     async def _expire(self, expired: ExpiredSet) -> None:
         account = self._account_of(expired.system_id)
@@ -111,10 +123,14 @@ class Expiry:
             self._log.warning("set_relayed_incomplete", **line)
             self._reassembly.settle(expired.base)
             return
-        receipts = self._receipts(expired, _STATES.get(outcome, MessageState.EXPIRED))
-        line |= {"outcome": outcome or "expired", "receipts": len(receipts)}
+        state = _STATES.get(outcome, MessageState.EXPIRED)
+        report = await self._reports.of_failure(
+            _route(expired), ids.of_part(expired.base, 0), state
+        )
+        receipts = len(report.receipts) if report else 0
+        line |= {"outcome": outcome or "expired", "receipts": receipts}
         self._log.warning("set_failed", **line)
-        self._reassembly.fail(expired.base, receipts)
+        self._reassembly.fail(expired.base, report)
 
     async def _relay(self, expired: ExpiredSet, account: Account) -> tuple[str, dict[str, object]]:
         """Send what is there: "accepted", "refused", "unknown" or "later"; and for the log."""
@@ -123,12 +139,17 @@ class Expiry:
             request, decoded = translate(found.message, found.contents, account.writing)
         except GatewayError as refusal:
             return "refused", {"detail": refusal.detail}
+        route = _route(expired)
+        if route.targets and account.settings.receipts != "off":
+            request = request._replace(dlr_url=self._routes.dlr_url(route, account))
         outcome = await self._api.send(
             request, account.credentials, account.settings.response_deadline
         )
         fields = api_fields(outcome, decoded.text)
         if outcome.verdict is Verdict.ACCEPTED:
-            account.remember(outcome.message_id, found.first, request.time_to_send)
+            account.remember(outcome.message_id, found.submits[0], request.time_to_send)
+            if route.targets and account.awaits_reports:
+                await self._awaiting.add(route, outcome.message_id, account)
             return "accepted", {**fields, "message_id": outcome.message_id}
         if outcome.verdict in MAYBE_ACCEPTED:
             return "unknown", fields
@@ -138,18 +159,22 @@ class Expiry:
             return "later", fields
         return "refused", fields
 
-    def _receipts(self, expired: ExpiredSet, state: MessageState) -> list[PendingReceipt]:
-        """A record for each part that asked for a receipt of failure."""
-        now = self._now()
-        return [
-            PendingReceipt(
-                expired.system_id,
-                part.common_id or ids.of_part(expired.base, part.number),
-                part.pdu,
-                state,
-                part.received_at,
-                now,
-            )
-            for part in expired.parts
-            if submit_of(part.pdu).registered_delivery & 0x03 in _RECEIPT_OF_FAILURE
-        ]
+
+def _route(expired: ExpiredSet) -> Route:
+    """The route to whoever asked for a receipt of one of the parts."""
+    submits = [submit_of(part.pdu) for part in expired.parts]
+    return Route(
+        expired.system_id,
+        min(part.received_at for part in expired.parts),
+        0,
+        submits[0].source,
+        submits[0].destination,
+        submits[0].service_type,
+        common_id=expired.parts[0].common_id,
+        base=expired.base,
+        targets=tuple(
+            target_of(submit, part.number)
+            for submit, part in zip(submits, expired.parts, strict=True)
+            if submit.registered_delivery & ASKS
+        ),
+    )

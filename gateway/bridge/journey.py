@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.bridge.accounts import Account
 from gateway.message.charset import Decoded
 from gateway.message.segment import Concatenation
+from gateway.omnichannel.callback import Route
 from gateway.omnichannel.outcome import NO_ERROR, Outcome, Verdict
 from gateway.smpp.constants import InterfaceVersion
 from gateway.smpp.pdu import SubmitSm, SubmitSmResp
@@ -30,27 +31,45 @@ class Origin:
     interface_version: InterfaceVersion
 
 
+class Share(NamedTuple):
+    """What one destination of a submit_multi has in common with the others.
+
+    `common_id` is what the ESME is told instead of an id of its own, "" for none. `copy` counts
+    the earlier destinations with the same number. `serial` is that of the whole PDU, whose
+    response leaves when all are done (see `Unanswered`).
+    """
+
+    common_id: str = ""
+    copy: int = 0
+    serial: int = 0
+
+
 @dataclass(slots=True)
 class Journey:
     """One submit under way. `started` is a moment of the clock.
 
-    `common_id` is what the ESME is told instead of an id of its own: the destinations of one
-    submit_multi share it. `copy` counts the earlier ones to the same number among them.
+    `share` is None for a submit_sm, which is answered by itself.
     """
 
     submit: SubmitSm
     origin: Origin
     answer: Answer
     started: float
-    common_id: str = ""
-    copy: int = 0
+    share: Share | None = None
     decoded: Decoded | None = None
     time_to_send: str = ""
     part: Concatenation | None = None  # which part of a long message it brought
     base: bytes = b""  # of the ids of its set
     completes: bool = False  # its set, which is at the API now
-    first: SubmitSm | None = None  # the first part of that set
+    submits: tuple[SubmitSm, ...] = ()  # all parts of that set
+    serial: int = 0  # by which its receipts know that it is not answered yet
+    route: Route | None = None  # by which they come
     finished: bool = False
+
+    @property
+    def common_id(self) -> str:
+        """See `Share`."""
+        return self.share.common_id if self.share else ""
 
 
 def event_of(

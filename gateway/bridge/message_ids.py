@@ -52,6 +52,28 @@ class MessageIds:
         self._log.error("store_failed", operation="keep_id", detail=cause_of(failure))
         return message_id.replace("-", "")[: ids.SHORT_DIGITS]
 
+    async def in_receipt(
+        self, message_id: str, common_id: str, system_id: str, account: Account | None, *, v33: bool
+    ) -> str:
+        """How the receipt of a message names it, in the form that the account's receipts have.
+
+        `common_id` is what all destinations of a submit_multi were told instead, "" for none.
+        To 3.3 the number of the response is printed in decimal, as its appendix B has it. Fails
+        with `StoreUnavailable`.
+        """
+        settings = account.settings if account else None
+        told = settings.message_id_format if settings else "uuid"
+        form = (settings.receipt_id_format if settings else "") or told
+        if not v33:
+            return ids.written(ids.read(common_id, told) if common_id else message_id, form)
+        number = (
+            int(common_id, 16)
+            if common_id
+            else await self._store.keep_id(system_id, message_id, self._now())
+        )
+        as_hex = settings is not None and settings.receipt_id_format == "hex"
+        return ids.short(number, "hex" if as_hex else "decimal")
+
     async def meant(self, text: str, origin: Origin) -> str:
         """The API's id for what an ESME wrote; `text` itself when it stands for nothing else.
 

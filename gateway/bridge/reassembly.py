@@ -12,7 +12,7 @@ The rules of a set, which the store carries out (`store.base`):
 - If the API accepts, the set is deleted. If not, it waits again for the part that completed
   it: the client's retry of that part sends the whole message once more.
 - A set that is not complete in the account's reassembly_timeout fails: its parts that asked
-  for a receipt of failure get a record of one, the log and the metrics say so. With
+  for a receipt of failure get one, the log and the metrics say so. With
   relay_incomplete what is there is relayed first, unless the API may have seen it already.
 """
 
@@ -37,7 +37,7 @@ from gateway.smpp.pdu import SubmitSm
 from gateway.store.base import (
     Complete,
     NewPart,
-    PendingReceipt,
+    Report,
     SetKey,
     StoreUnavailable,
     Waiting,
@@ -54,13 +54,13 @@ class Sets(Protocol):
 
     def release(self, base: bytes, outcome: StoredOutcome) -> Deferred[None]: ...
 
-    def fail(self, base: bytes, receipts: list[PendingReceipt]) -> Deferred[None]: ...
+    def fail(self, base: bytes, report: Report | None) -> Deferred[None]: ...
 
 
 class Whole(NamedTuple):
-    """A set as one message: its first part, what that says beside its text, all contents."""
+    """A set as one message: its parts, what the first one says beside its text, all contents."""
 
-    first: SubmitSm
+    submits: tuple[SubmitSm, ...]
     message: Message
     contents: tuple[Content, ...]
 
@@ -156,9 +156,9 @@ class Reassembly:
         """The API has not: "refused", or "unknown" when it may have; "" when never asked."""
         self._end(base, "release", lambda: self._sets.release(base, outcome))
 
-    def fail(self, base: bytes, receipts: list[PendingReceipt]) -> None:
-        """The set is given up, and `receipts` are what its sender must be told."""
-        self._end(base, "fail", lambda: self._sets.fail(base, receipts))
+    def fail(self, base: bytes, report: Report | None) -> None:
+        """The set is given up, and `report` is what its sender must be told."""
+        self._end(base, "fail", lambda: self._sets.fail(base, report))
 
     def _end(self, base: bytes, operation: str, do: Callable[[], Deferred[None]]) -> None:
         key = self._keys.pop(base, None)
@@ -186,7 +186,7 @@ class Reassembly:
 
 
 def key_of(submit: SubmitSm, part: Concatenation, account: Account, copy: int = 0) -> SetKey:
-    """What the parts of one message have in common; for `copy` see `Journey`."""
+    """What the parts of one message have in common; for `copy` see `Share`."""
     destination = submit.destination.addr
     return SetKey(
         account.system_id,
@@ -208,9 +208,9 @@ def whole(pdus: Sequence[bytes], writing: Writing, now: datetime) -> Whole:
     What is no text (addresses, times, priority, flags) is that of the first one. Raises
     `GatewayError`.
     """
-    submits = [submit_of(octets) for octets in pdus]
+    submits = tuple(submit_of(octets) for octets in pdus)
     messages = [read(submit, writing, now) for submit in submits]
-    return Whole(submits[0], messages[0], tuple(message.content for message in messages))
+    return Whole(submits, messages[0], tuple(message.content for message in messages))
 
 
 def submit_of(octets: bytes) -> SubmitSm:

@@ -21,18 +21,22 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from gateway.bridge.journey import Answer, Journey, Origin, api_fields, event_of
+from gateway.bridge.awaiting import Awaiting
+from gateway.bridge.journey import Answer, Journey, Origin, Share, api_fields, event_of
 from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.reassembly import Reassembly, key_of, whole
 from gateway.bridge.refusals import LEAST_TIME, Overdue, Throttled
 from gateway.bridge.replacing import Replacing
+from gateway.bridge.routes import ASKS, Routes
 from gateway.bridge.translate import Message, passed_through, read, translate
+from gateway.bridge.unanswered import Unanswered
 from gateway.errors import GatewayError
 from gateway.message.charset import Decoded
 from gateway.message.segment import Concatenation, Content
 from gateway.metrics import Metrics
 from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.outcome import ALARMING, MAYBE_ACCEPTED, Outcome, Verdict
+from gateway.omnichannel.payload import SmsRequest
 from gateway.smpp import message_id as ids
 from gateway.smpp.constants import CommandStatus, Tag, name_of
 from gateway.smpp.pdu import SubmitSm, SubmitSmResp, Tlv
@@ -56,6 +60,9 @@ class Relay:
         reassembly: Reassembly,
         message_ids: MessageIds,
         replacing: Replacing,
+        routes: Routes,
+        unanswered: Unanswered,
+        awaiting: Awaiting,
         *,
         log_messages: bool = True,
         udh_includes_length: bool = True,
@@ -67,6 +74,9 @@ class Relay:
         self._reassembly = reassembly
         self._ids = message_ids
         self._replacing = replacing
+        self._routes = routes
+        self._unanswered = unanswered
+        self._awaiting = awaiting
         self._log_messages = log_messages
         self._udh_includes_length = udh_includes_length
         self.in_flight = 0  # submits not yet answered
@@ -93,17 +103,16 @@ class Relay:
         origin: Origin,
         answer: Answer,
         received_at: float | None = None,
-        common_id: str = "",
-        copy: int = 0,
+        share: Share | None = None,
     ) -> None:
         """Relay one message; `answer` is called once, perhaps before this returns.
 
         The account's response_deadline counts from `received_at`, a moment of the clock; None
-        stands for now. For `common_id` and `copy` see `Journey`.
+        stands for now.
         """
         now = self._clock.seconds()
         started = now if received_at is None else received_at
-        journey = Journey(submit, origin, answer, started, common_id, copy)
+        journey = Journey(submit, origin, answer, started, share)
         self.in_flight += 1
         try:
             account = origin.account
@@ -138,7 +147,7 @@ class Relay:
 
     def _add(self, journey: Journey, part: Concatenation, seconds: float) -> None:
         submit, account = journey.submit, journey.origin.account
-        key = key_of(submit, part, account, journey.copy)
+        key = key_of(submit, part, account, journey.share.copy if journey.share else 0)
         base = self._reassembly.repeated(key, submit)
         if base is not None:
             journey.base = base
@@ -163,7 +172,7 @@ class Relay:
                 journey, self._clock.seconds(), "the store took the whole response_deadline"
             )
             found = whole(added.pdus, journey.origin.account.writing, datetime.now(UTC))
-            journey.first = found.first
+            journey.submits = found.submits
             self._post(journey, found.message, found.contents, seconds)
         except GatewayError as refusal:
             self._refused(journey, refusal)
@@ -183,8 +192,19 @@ class Relay:
         journey.decoded = decoded
         journey.time_to_send = request.time_to_send
         self._count_oddities(decoded)
+        if journey.submits or journey.submit.registered_delivery & ASKS:
+            request = self._with_route(request, journey)
         sent = self._api.send(request, account.credentials, seconds)
         self._follow(sent, self._judged, journey)
+
+    def _with_route(self, request: SmsRequest, journey: Journey) -> SmsRequest:
+        """The request with where to report to, if the ESME asks for a receipt."""
+        journey.serial = journey.share.serial if journey.share else self._unanswered.begin()
+        journey.route = self._routes.of(journey, journey.submits or None)
+        if journey.route is None:
+            return request
+        dlr_url = self._routes.dlr_url(journey.route, journey.origin.account)
+        return request._replace(dlr_url=dlr_url) if dlr_url else request
 
     def _follow(
         self, result: Deferred[_Result], then: Callable[[_Result, Journey], None], journey: Journey
@@ -207,13 +227,13 @@ class Relay:
         if outcome.verdict is Verdict.ACCEPTED:
             if journey.completes:
                 self._reassembly.settle(journey.base)
-            submit = journey.first or journey.submit
-            if submit.replace_if_present_flag:
-                self._replacing.replace(submit, account, outcome.message_id)
-            account.remember(outcome.message_id, submit, journey.time_to_send)
-            self._accepted(journey, outcome.message_id, fields, "message_relayed")
-            for follower in self._followers.pop(journey.base, ()):
-                self._accepted(follower, outcome.message_id, {}, "part_repeated")
+            if journey.route is not None and account.awaits_reports:
+                row = self._awaiting.add(journey.route, outcome.message_id, account)
+                self._follow(
+                    row, lambda _, journey: self._relayed(outcome, journey, fields), journey
+                )
+            else:
+                self._relayed(outcome, journey, fields)
             return
         tlvs: tuple[Tlv, ...] = ()
         if account.settings.error_detail_tlv and outcome.error.detail:
@@ -227,6 +247,17 @@ class Relay:
         self._refuse(
             journey, outcome.command_status, fields, tlvs, alarming=outcome.verdict in ALARMING
         )
+
+    def _relayed(self, outcome: Outcome, journey: Journey, fields: dict[str, object]) -> None:
+        """The API has accepted the message, and what must be kept of it is kept."""
+        account = journey.origin.account
+        submit = journey.submits[0] if journey.submits else journey.submit
+        if submit.replace_if_present_flag:
+            self._replacing.replace(submit, account, outcome.message_id)
+        account.remember(outcome.message_id, submit, journey.time_to_send)
+        self._accepted(journey, outcome.message_id, fields, "message_relayed")
+        for follower in self._followers.pop(journey.base, ()):
+            self._accepted(follower, outcome.message_id, {}, "part_repeated")
 
     # Answers.
 
@@ -309,6 +340,8 @@ class Relay:
         journey.finished = True
         if not journey.answer(response):
             fields["answered"] = False
+        if journey.serial and not journey.share:
+            self._unanswered.answered(journey.serial)
         self.in_flight -= 1
         seconds = self._clock.seconds() - journey.started
         origin = journey.origin

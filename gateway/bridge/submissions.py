@@ -16,8 +16,10 @@ from typing import Final, Protocol
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
 
-from gateway.bridge.journey import Answer, Origin
+from gateway.bridge.journey import Answer, Origin, Share
 from gateway.bridge.message_ids import MessageIds
+from gateway.bridge.routes import ASKS
+from gateway.bridge.unanswered import Unanswered
 from gateway.metrics import Metrics
 from gateway.smpp.constants import CommandStatus, Tag, name_of
 from gateway.smpp.effects import Submission
@@ -53,8 +55,7 @@ class Relays(Protocol):
         origin: Origin,
         answer: Answer,
         received_at: float | None = None,
-        common_id: str = "",
-        copy: int = 0,
+        share: Share | None = None,
     ) -> None: ...
 
 
@@ -65,6 +66,7 @@ class Submissions:
         self,
         relay: Relays,
         message_ids: MessageIds,
+        unanswered: Unanswered,
         random: Callable[[int], bytes],
         metrics: Metrics,
         log: FilteringBoundLogger,
@@ -73,6 +75,7 @@ class Submissions:
     ) -> None:
         self._relay = relay
         self._ids = message_ids
+        self._unanswered = unanswered
         self._random = random
         self._metrics = metrics
         self._log = log
@@ -131,6 +134,7 @@ class Submissions:
         unsuccess = [Unsuccess(Address(addr=one.dl_name), _S.ESME_RCNTSUBDL) for one in lists]
         left = len(addresses)
         message_id = common_id
+        serial = self._unanswered.begin() if pdu.registered_delivery & ASKS else 0
 
         def answered(destination: Address) -> Answer:
             def answer(found: SubmitSmResp) -> bool:
@@ -150,6 +154,7 @@ class Submissions:
                 if all_failed and not tell_all:
                     response = SubmitMultiResp(pdu.sequence_number, _common(unsuccess))
                 reached = respond(response)
+                self._unanswered.answered(serial)
                 self._say(pdu, origin, response, reached, len(unsuccess))
                 return reached
 
@@ -157,9 +162,10 @@ class Submissions:
 
         copies: Counter[Address] = Counter()  # a number may stand in it twice
         for destination in addresses:
-            submit, copy = _to_one(pdu, destination), copies[destination]
+            share = Share(common_id, copies[destination], serial)
             copies[destination] += 1
-            self._relay.submit(submit, origin, answered(destination), received_at, common_id, copy)
+            submit = _to_one(pdu, destination)
+            self._relay.submit(submit, origin, answered(destination), received_at, share)
 
     def _count_lists(self, lists: int, origin: Origin) -> None:
         """Each destination is counted like a submit_sm; the relay counts the addresses."""

@@ -1,8 +1,9 @@
-"""What is done by the clock: unfinished sets end, memories are saved, old rows go."""
+"""What is done by the clock: unfinished work is looked after, memories are saved, old rows go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -14,7 +15,7 @@ from twisted.python.failure import Failure
 from gateway.bridge.refusals import cause_of
 from gateway.bridge.sent_ids import SentIds
 
-_EXPIRE_BEAT: Final = 1.0  # seconds; how late a set may end
+_BEAT: Final = 1.0  # seconds; how late a set may end, or a receipt be tried again
 _SAVE_BEAT: Final = 300.0  # how much of the memories a crash may cost
 _PURGE_BEAT: Final = 60.0
 
@@ -26,7 +27,9 @@ class Keeps(Protocol):
 
     def load_memories(self) -> Deferred[dict[str, bytes]]: ...
 
-    def purge(self, ids_before: float, receipts_before: float) -> Deferred[None]: ...
+    def purge(
+        self, ids_before: float, finals_before: float, dead_before: float
+    ) -> Deferred[None]: ...
 
 
 class Upkeep:
@@ -35,26 +38,28 @@ class Upkeep:
     def __init__(
         self,
         store: Keeps,
-        expire: Callable[[], Any],
+        works: Mapping[str, Callable[[], Coroutine[Any, Any, None]]],
         memories: Mapping[str, SentIds],
         clock: IReactorTime,
         now: Callable[[], float],
         log: FilteringBoundLogger,
         *,
         short_ids_held: float,
-        receipts_held: float,
+        finals_held: float,
+        dead_receipts_held: float,
     ) -> None:
-        """`expire` is a coroutine function that ends the sets whose time is over."""
+        """`works` are done once a second, each under the name that the log gives its failure."""
         self._store = store
-        self._expire = expire
         self._memories = memories
         self._loaded = False
         self._now = now
         self._log = log
-        self._short_ids_held = short_ids_held
-        self._receipts_held = receipts_held
+        self._held = short_ids_held, finals_held, dead_receipts_held
         self._beats: list[tuple[LoopingCall, float]] = [
-            (LoopingCall(self._guarded, "expire", self._expire_sets), _EXPIRE_BEAT),
+            *(
+                (LoopingCall(self._guarded, name, partial(_started, work)), _BEAT)
+                for name, work in works.items()
+            ),
             (LoopingCall(self._guarded, "save_memories", self.save), _SAVE_BEAT),
             (LoopingCall(self._guarded, "purge", self._purge), _PURGE_BEAT),
         ]
@@ -82,9 +87,6 @@ class Upkeep:
 
     def _failed(self, failure: Failure, operation: str) -> None:
         self._log.error("store_failed", operation=operation, detail=cause_of(failure))
-
-    def _expire_sets(self) -> Deferred[Any]:
-        return Deferred.fromCoroutine(self._expire())
 
     def _load(self) -> Deferred[None]:
         return self._store.load_memories().addCallback(self._remember)
@@ -115,4 +117,9 @@ class Upkeep:
 
     def _purge(self) -> Deferred[None]:
         now = self._now()
-        return self._store.purge(now - self._short_ids_held, now - self._receipts_held)
+        ids_held, finals_held, dead_held = self._held
+        return self._store.purge(now - ids_held, now - finals_held, now - dead_held)
+
+
+def _started(work: Callable[[], Coroutine[Any, Any, None]]) -> Deferred[None]:
+    return Deferred.fromCoroutine(work())

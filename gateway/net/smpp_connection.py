@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Protocol
@@ -17,7 +17,7 @@ from gateway.metrics import UNKNOWN
 from gateway.smpp import effects as e
 from gateway.smpp.codec import encode
 from gateway.smpp.constants import RESPONSE_BIT, CommandId, CommandStatus, name_of
-from gateway.smpp.pdu import Bind
+from gateway.smpp.pdu import Bind, DeliverSm
 from gateway.smpp.session import Session
 from gateway.smpp.states import INQUIRIES, SUBMISSIONS, State
 from gateway.smpp.versions import Response
@@ -43,8 +43,8 @@ class SmppConnection(Protocol):
         self.server = server
         self.session = Session(server.limits, server.system_id, server.clock.seconds())
         self.account: Account | None = None
+        self.session_id = session_id
         self.log = server.log.bind(session_id=session_id)
-        self._session_id = session_id
         self._origin: Origin | None = None
         self._peer = ""
         self._bind_type = ""
@@ -57,16 +57,8 @@ class SmppConnection(Protocol):
         self._asked: Deferred[None] | None = None  # whether this client may bind
         self._effects: list[e.Effect] = []
         self._running = False
-        self._run: Final[dict[type[e.Effect], Callable[..., None]]] = {
-            e.Refuse: self._refused,
-            e.Authenticate: self._authenticate,
-            e.Submit: self._submit,
-            e.Inquire: self._inquire,
-            e.PauseReading: lambda _: self._hold_back(),
-            e.ResumeReading: lambda _: self._go_on(),
-            e.Flag: self._flag,
-            e.Close: self._close,
-        }
+        self._joined = False  # the dispatcher counts on it
+        self._undelivered = 0  # deliver_sm that were unanswered when it left
 
     # Twisted's side.
 
@@ -91,13 +83,13 @@ class SmppConnection(Protocol):
         if len(self._backlog) > (_BACKLOG_BOUND if self.account else _BACKLOG_UNBOUND):
             self._pause("session")
 
-    def _hold_back(self) -> None:
+    def _hold_back(self, _: e.PauseReading) -> None:
         """The session takes nothing for now. Reading goes on up to a bound all the same:
         whoever does not read does not notice that a client has gone, and keeps its place.
         """
         self._backlog = bytearray()
 
-    def _go_on(self) -> None:
+    def _go_on(self, _: e.ResumeReading) -> None:
         backlog, self._backlog = self._backlog, None
         self._resume("session")
         if backlog:
@@ -106,6 +98,7 @@ class SmppConnection(Protocol):
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.session.connection_lost()
+        self._leave()
         self.count_received()
         if self._asked is not None:
             self._asked.cancel()
@@ -116,12 +109,14 @@ class SmppConnection(Protocol):
         else:
             self.account.release()
             self.server.metrics.sessions(self._bind_type).dec()
+            undelivered = {"undelivered": self._undelivered} if self._undelivered else {}
             self.log.info(
                 "session_ended",
                 system_id=self.account.system_id,
                 peer=self._peer,
                 reason=self._close_reason or "closed by the ESME without unbind",
                 unanswered=self.session.in_flight,
+                **undelivered,
             )
         self.server.connection_gone()
 
@@ -133,6 +128,8 @@ class SmppConnection(Protocol):
 
     def resumeProducing(self) -> None:
         self._resume("transport")
+        if self._joined:
+            self.server.dispatcher.writable(self)
 
     def stopProducing(self) -> None:
         """The connection is gone; connectionLost says the rest."""
@@ -171,7 +168,7 @@ class SmppConnection(Protocol):
                 if octets and kind is e.Close:
                     self.transport.write(b"".join(octets))
                     octets.clear()
-                self._run[kind](effect)
+                self._RUN[kind](self, effect)
             if octets:
                 self.transport.write(b"".join(octets))
         finally:
@@ -233,6 +230,7 @@ class SmppConnection(Protocol):
 
     def _close(self, effect: e.Close) -> None:
         self._close_reason = effect.reason
+        self._leave()
         if self.account is None:
             self.log.info("connection_closed", peer=self._peer, reason=effect.reason)
         self.gone_by = self.server.clock.seconds() + self.server.limits.timers.unbind
@@ -243,6 +241,32 @@ class SmppConnection(Protocol):
         """End the connection at once, whatever is still to be sent."""
         self._close_reason = self._close_reason or "dropped by the gateway"
         self.transport.abortConnection()
+
+    # The dispatcher's side: this is a `bridge.outbox.Receiver`.
+
+    @property
+    def room(self) -> int:
+        """How many deliver_sm more it may have now; 0 while the client does not read."""
+        if self.account is None or not self.session.may_deliver or "transport" in self._paused_for:
+            return 0
+        return max(0, self.account.settings.deliver_window - self.session.undelivered)
+
+    def deliver(self, pdu: DeliverSm, tag: int) -> None:
+        """Send it; the dispatcher is told once what became of it, at once if it cannot leave."""
+        self.run(self.session.deliver(pdu, tag, self.server.clock.seconds()))
+
+    def _answered(self, effect: e.Answered) -> None:
+        self.server.dispatcher.answered(self, effect.tag, effect.command_status)
+
+    def _leave(self) -> None:
+        """Nothing is delivered any more. Before that an unbind is waited for, because what the
+        client answers meanwhile is not sent again.
+        """
+        if self._joined:
+            self._joined = False
+            undelivered = self.session.take_undelivered()
+            self._undelivered = len(undelivered)
+            self.server.dispatcher.left(self, undelivered)
 
     # Binding.
 
@@ -262,7 +286,7 @@ class SmppConnection(Protocol):
         server = self.server
         self.account = account
         self._bind_type = BIND_TYPES[bind.command_id]
-        self._origin = Origin(self._session_id, account, self.session.interface_version)
+        self._origin = Origin(self.session_id, account, self.session.interface_version)
         server.penalties.passed(self._peer)
         server.metrics.sessions(self._bind_type).inc()
         server.metrics.binds(self._bind_type, "ESME_ROK").inc()
@@ -283,6 +307,9 @@ class SmppConnection(Protocol):
                 throttle_when_full=settings.window_full == "throttle",
             )
         )
+        if self.session.may_deliver:  # whatever it is given now leaves behind the response
+            self._joined = True
+            server.dispatcher.joined(account, self)
 
     async def _refuse(self, bind: Bind, refusal: BindRefused) -> None:
         server = self.server
@@ -310,3 +337,16 @@ class SmppConnection(Protocol):
         self.log.error("bind_failed", failure=failure.getTraceback())
         self.run(self.session.bind_refused(bind, CommandStatus.ESME_RSYSERR))
         self.transport.loseConnection()
+
+    # One for all connections: thousands of them are idle.
+    _RUN: ClassVar[dict[type[e.Effect], Callable[[SmppConnection, Any], None]]] = {
+        e.Refuse: _refused,
+        e.Authenticate: _authenticate,
+        e.Submit: _submit,
+        e.Inquire: _inquire,
+        e.Answered: _answered,
+        e.PauseReading: _hold_back,
+        e.ResumeReading: _go_on,
+        e.Flag: _flag,
+        e.Close: _close,
+    }

@@ -53,6 +53,21 @@ class Inquires(Protocol):
     ) -> None: ...
 
 
+class Dispatches(Protocol):
+    """Who has receipts for those bound to receive them: `bridge.dispatcher.Dispatcher`.
+
+    `left` is called once for every `joined`, with the tags of what is unanswered by then.
+    """
+
+    def joined(self, account: Account, receiver: SmppConnection) -> None: ...
+
+    def answered(self, receiver: SmppConnection, tag: int, command_status: int | None) -> None: ...
+
+    def left(self, receiver: SmppConnection, undelivered: list[int]) -> None: ...
+
+    def writable(self, receiver: SmppConnection) -> None: ...
+
+
 class SmppServer(Factory):
     """What all connections share, and the way to end them all."""
 
@@ -66,6 +81,7 @@ class SmppServer(Factory):
         doorkeeper: Doorkeeper,
         relay: Relays,
         inquiries: Inquires,
+        dispatcher: Dispatches,
         metrics: Metrics,
         log: FilteringBoundLogger,
     ) -> None:
@@ -75,6 +91,7 @@ class SmppServer(Factory):
         self.doorkeeper = doorkeeper
         self.relay = relay
         self.inquiries = inquiries
+        self.dispatcher = dispatcher
         self.metrics = metrics
         self.log = log
         self.penalties = BindPenalties()

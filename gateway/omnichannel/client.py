@@ -35,15 +35,19 @@ _SHORTEST_TIMEOUT: Final = 0.05  # seconds; with less left, another attempt is n
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An API username and password as the Authorization header that carries them."""
+    """An API username and password as the Authorization header that carries them.
+
+    The API signs its callbacks with the password.
+    """
 
     authorization: str
+    password: str = ""
 
     @classmethod
     def basic(cls, username: str, password: str) -> Credentials:
         """HTTP Basic, the API's only scheme (API document section 1)."""
         pair = f"{username}:{password}".encode()
-        return cls("Basic " + base64.b64encode(pair).decode("ascii"))
+        return cls("Basic " + base64.b64encode(pair).decode("ascii"), password)
 
     def __repr__(self) -> str:
         """Without the password."""

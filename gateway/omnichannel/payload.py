@@ -21,6 +21,7 @@ class SmsRequest(NamedTuple):
     priority: str = ""  # low | regular | high
     autoconvert: str = "off"  # on | full | off
     udh: str = ""  # hexadecimal: this is one part of a long message
+    dlr_url: str = ""  # where its delivery reports go
 
 
 class Accepted(NamedTuple):
@@ -82,25 +83,25 @@ def encode(sms: SmsRequest) -> bytes:
         body["time_to_send"] = sms.time_to_send
     if sms.priority:
         body["priority"] = sms.priority
+    if sms.dlr_url:
+        body["dlr_url"] = sms.dlr_url
     # A copy, because orjson leaves its whole buffer of some kilobytes behind the octets.
     return bytes(memoryview(orjson.dumps(body)))
 
 
 def read_accepted(body: bytes) -> Accepted | None:
     """The acceptance in a 2xx body; None when there is no id that SMPP can carry."""
-    found = _object(body).get("omnimessage_id")
-    if not isinstance(found, str) or not 0 < len(found) <= _LONGEST_ID:
-        return None
-    return Accepted(found) if found.isascii() and found.isprintable() else None
+    found = id_of(object_of(body))
+    return Accepted(found) if found else None
 
 
 def read_errors(body: bytes) -> tuple[ApiError, ...]:
     """The errors of a body, () when it is not the API's: proxies answer what they like."""
-    errors = _object(body).get("errors")
+    errors = object_of(body).get("errors")
     if not isinstance(errors, list):
         return ()
     return tuple(
-        ApiError(*(_text(error.get(key)) for key in ("code", "title", "detail", "source")))
+        ApiError(*(word_of(error.get(key)) for key in ("code", "title", "detail", "source")))
         for error in errors[:_MOST_ERRORS]
         if isinstance(error, dict)
     )
@@ -111,42 +112,21 @@ def read_delivery(body: bytes) -> Delivery:
 
     The entries stand in the order of sending (API document section 2.3).
     """
-    statuses = _object(body).get("statuses")
-    entries = statuses if isinstance(statuses, list) else []
-    found = [_delivery(entry) for entry in entries[:_MOST_ERRORS] if isinstance(entry, dict)]
+    found = [delivery_of(entry) for entry in entries_of(object_of(body))]
     return next((one for one in reversed(found) if one.status), found[0] if found else Delivery())
 
 
 def tells_status(body: bytes) -> bool:
     """Whether a body is a status answer at all."""
-    return isinstance(_object(body).get("statuses"), list)
+    return isinstance(object_of(body).get("statuses"), list)
 
 
 def confirms_cancel(body: bytes) -> bool:
     """Whether a body is the answer to a cancellation: `{}`, or one with more in it."""
-    return body.strip() == b"{}" or bool(_object(body))
+    return body.strip() == b"{}" or bool(object_of(body))
 
 
-def _delivery(entry: dict[str, Any]) -> Delivery:
-    err = _text(entry.get("err"))  # an integer, a string in the specification of 2019
-    return Delivery(
-        _text(entry.get("status")),
-        int(err) if err.isascii() and err.isdecimal() else 0,
-        _moment(_text(entry.get("timestamp"))),
-        _text(entry.get("sender")),
-    )
-
-
-def _moment(text: str) -> datetime | None:
-    """A timestamp; the API's samples bear no zone, which is UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):  # the first and last day of the calendar have no zone
-        return None
-
-
-def _object(body: bytes) -> dict[str, Any]:
+def object_of(body: bytes) -> dict[str, Any]:
     """The JSON object of a body, {} for anything else."""
     try:
         value = orjson.loads(body)
@@ -160,6 +140,44 @@ def _object(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(value: object) -> str:
-    """Codes are documented as strings and have been integers; null is a missing source."""
+def id_of(found: dict[str, Any]) -> str:
+    """The omnimessage_id of an object, "" when there is none that SMPP can carry."""
+    omnimessage_id = found.get("omnimessage_id")
+    if not isinstance(omnimessage_id, str) or len(omnimessage_id) > _LONGEST_ID:
+        return ""
+    return omnimessage_id if omnimessage_id.isascii() and omnimessage_id.isprintable() else ""
+
+
+def entries_of(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries of a status answer, in the order of sending, not more than are read."""
+    statuses = answer.get("statuses")
+    entries = statuses if isinstance(statuses, list) else []
+    return [entry for entry in entries[:_MOST_ERRORS] if isinstance(entry, dict)]
+
+
+def delivery_of(entry: dict[str, Any]) -> Delivery:
+    """What one entry of a status answer says, or a callback's body, which has the same fields."""
+    err = word_of(entry.get("err"))  # an integer, a string in the specification of 2019
+    return Delivery(
+        word_of(entry.get("status")),
+        int(err) if err.isascii() and err.isdecimal() else 0,
+        _moment(word_of(entry.get("timestamp"))),
+        word_of(entry.get("sender")),
+    )
+
+
+def word_of(value: object) -> str:
+    """A word of the API's, cut at its longest; "" for null and what is no word.
+
+    Codes are documented as strings and have been integers; null is a missing source.
+    """
     return str(value)[:_LONGEST_WORD] if isinstance(value, str | int) else ""
+
+
+def _moment(text: str) -> datetime | None:
+    """A timestamp; the API's samples bear no zone, which is UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and last day of the calendar have no zone
+        return None

@@ -5,6 +5,9 @@ from __future__ import annotations
 import enum
 import json
 from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from gateway.sandbox.api_errors import ApiError, error_body
 
@@ -24,7 +27,10 @@ class Wire(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer. `delay` is in seconds and comes on top of the sandbox's latency."""
+    """One answer. `delay` is in seconds and comes on top of the sandbox's latency.
+
+    It does not begin to leave before `after` has fired.
+    """
 
     status: int
     body: bytes
@@ -32,6 +38,7 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
     delay: float = 0.0
     wire: Wire = Wire.SEND
+    after: Deferred[Any] | None = None
 
 
 def json_answer(status: int, value: object) -> Answer:

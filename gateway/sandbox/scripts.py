@@ -1,13 +1,16 @@
 """Outcomes on demand: the last four digits of a destination decide what happens.
 
 x400 is a refusal of the message, the first digit choosing the field; 0 and an HTTP status is
-that status; 9 is trouble on the wire. Everything else is accepted. docs/sandbox.md repeats
-this table, and a test holds the two together.
+that status; 9 is trouble on the wire. Everything else is accepted, and delivered unless it
+begins with 7: 71 and an err is a final status with that err, 72 is another status, 73 is
+something odd about the callbacks. docs/sandbox.md repeats these tables, and a test holds the
+two together.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gateway.sandbox.answers import (
     BAD_GATEWAY,
@@ -21,6 +24,7 @@ from gateway.sandbox.answers import (
     Wire,
 )
 from gateway.sandbox.api_errors import ApiError
+from gateway.sandbox.lifecycle import DELIVERED, Course, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +117,76 @@ SCRIPTS = (
     Script("9003", "201 after 3 seconds", delay=3.0),
 )
 
+
+class Fate(NamedTuple):
+    """The course of the messages to one suffix."""
+
+    suffix: str
+    meaning: str
+    course: Course
+
+
+def _ends(status: str, err: int = 0) -> Course:
+    return Course((Step(status, err),))
+
+
+FATES = (
+    Fate("7100", "`DELIVRD`, as any other number", DELIVERED),
+    Fate("7101", "`UNDELIV`, err 1", _ends("UNDELIV", 1)),
+    Fate("7102", "`EXPIRED`, err 2", _ends("EXPIRED", 2)),
+    Fate("7103", "`FAILED`, err 3", _ends("FAILED", 3)),
+    Fate("7104", "`REJECTD`, err 4: out of credit", _ends("REJECTD", 4)),
+    Fate("7105", "`NACK`, err 5", _ends("NACK", 5)),
+    Fate("7108", "`REJECTD`, err 8", _ends("REJECTD", 8)),
+    Fate(
+        "7110",
+        "`DELIVRD`, and `SEEN` (err 10) after two delays",
+        Course((Step("DELIVRD"), Step("SEEN", 10, share=2))),
+    ),
+    Fate(
+        "7200",
+        "`ACK` after a quarter of the delay, `ACCEPTD` after half of it, `DELIVRD`",
+        Course((Step("ACK", share=0.25), Step("ACCEPTD", share=0.5), Step("DELIVRD"))),
+    ),
+    Fate("7201", "`DELETED`", _ends("DELETED")),
+    Fate(
+        "7202",
+        "`UNKNOWN`, and `DELIVRD` after two delays",
+        Course((Step("UNKNOWN"), Step("DELIVRD", share=2))),
+    ),
+    Fate("7203", "`UNKNOWN`, and nothing else", _ends("UNKNOWN")),
+    Fate("7204", "`FROBBED`, a word that nobody knows", _ends("FROBBED")),
+    Fate(
+        "7300",
+        "`DELIVRD` after 10 seconds, whatever the delay",
+        Course((Step("DELIVRD", share=0, seconds=10),)),
+    ),
+    Fate("7301", "`DELIVRD`, each callback three times", Course(DELIVERED.steps, copies=3)),
+    Fate(
+        "7302",
+        "`ACCEPTD` after half of the delay, `DELIVRD`; the callback of `ACCEPTD` comes last, "
+        "after one and a half",
+        Course((Step("ACCEPTD", share=0.5, told=1.5), Step("DELIVRD"))),
+    ),
+    Fate(
+        "7303",
+        "`DELIVRD` at once: the callback is sent and answered before the 201 leaves",
+        Course((Step("DELIVRD", share=0),), before_answer=True),
+    ),
+    Fate("7304", "`DELIVRD`, but no callback", Course(DELIVERED.steps, copies=0)),
+    Fate("7305", "in process for ever, no callback", Course((), copies=0)),
+    Fate("7306", "`DELIVRD`, the signature is wrong", Course(DELIVERED.steps, forged=True)),
+)
+
 _BY_SUFFIX = {script.suffix: script for script in SCRIPTS}
+_COURSES = {fate.suffix: fate.course for fate in FATES}
 
 
 def script_for(to: str) -> Script | None:
     """Return the script of a destination, or None when it simply is accepted."""
     return _BY_SUFFIX.get(to[-4:])
+
+
+def course_for(to: str) -> Course:
+    """Return what becomes of a message that is accepted for a destination."""
+    return _COURSES.get(to[-4:], DELIVERED)

@@ -34,6 +34,8 @@ from gateway.sandbox.answers import (
 )
 from gateway.sandbox.api import Api
 from gateway.sandbox.api_errors import ApiError
+from gateway.sandbox.callback_client import CallbackClient
+from gateway.sandbox.callbacks import Callbacks
 from gateway.sandbox.rate import RateLimit
 from gateway.sandbox.state import AcceptedMessage
 
@@ -78,11 +80,15 @@ class Sandbox:
 
     `rate_limit` is in requests per second and source address, 0 for none. `latency` is in
     seconds and precedes every answer. `retry_after` adds that header to every 429. `now` is
-    the wall clock that time_to_send is measured by.
+    the wall clock that time_to_send and statuses are measured by. A message is delivered
+    `delivery_delay` seconds after it is sent (see `lifecycle`). Callbacks go to loopback
+    addresses only unless `callbacks_anywhere`; `callback_timeout` and `retry_pause` are those
+    of `CallbackClient`.
 
     `counts` holds "requests" (below /v1), "accepted", "refused" and "cancelled" (messages),
     every answered HTTP status ("201"), "hang", "cut" and "gone" (the client left before its
-    answer). `accepted` holds the newest 10,000 messages, the oldest first.
+    answer), and of the callbacks "dlr_sent", "dlr_retried", "dlr_given_up", "dlr_refused" and
+    "dlr_dropped". `accepted` holds the newest 10,000 messages, the oldest first.
     """
 
     def __init__(
@@ -95,6 +101,10 @@ class Sandbox:
         latency: float = 0.0,
         retry_after: bool = False,
         now: Callable[[], datetime] = _utc_now,
+        delivery_delay: float = 1.0,
+        callbacks_anywhere: bool = False,
+        callback_timeout: float = 10.0,
+        retry_pause: float = 1.0,
     ) -> None:
         self._reactor = reactor
         self._credentials = base64.b64encode(f"{username}:{password}".encode())
@@ -104,7 +114,13 @@ class Sandbox:
         self._now = now
         self._held: dict[Request, IDelayedCall | None] = {}
         self.counts: Counter[str] = Counter()
-        self._api = Api(self.counts)
+        self._client = CallbackClient(
+            reactor, self.counts, timeout=callback_timeout, pause=retry_pause
+        )
+        self._callbacks = Callbacks(
+            reactor, self._client, self.counts, password=password, anywhere=callbacks_anywhere
+        )
+        self._api = Api(self.counts, self._callbacks, delivery_delay)
 
     @property
     def accepted(self) -> deque[AcceptedMessage]:
@@ -115,13 +131,30 @@ class Sandbox:
         return _QuietSite(_Everything(self), reactor=self._reactor)
 
     def close(self) -> None:
-        """Close the connections whose answer is not sent yet, hanging ones included."""
+        """Close the connections whose answer is not sent yet, hanging ones included.
+
+        Callbacks that are due later, or not yet accepted, are forgotten.
+        """
+        self._callbacks.close()
+        self._client.close()
         for request in list(self._held):
             request.loseConnection()
 
     def handle(self, request: Request) -> None:
         """Answer one request, now or after its delay."""
         answer = self._answer(request)
+        if answer.after is None:
+            self._begin(request, answer)
+            return
+        self._held[request] = None
+        request.notifyFinish().addErrback(self._gone, request)
+        answer.after.addCallback(lambda _: self._held_long_enough(request, answer))
+
+    def _held_long_enough(self, request: Request, answer: Answer) -> None:
+        if request in self._held:  # else its client has left
+            self._begin(request, answer)
+
+    def _begin(self, request: Request, answer: Answer) -> None:
         delay = self._latency + answer.delay
         if not delay and answer.wire is not Wire.HANG:
             self._send(request, answer)
@@ -131,8 +164,9 @@ class Sandbox:
             self.counts["hang"] += 1
         else:
             call = self._reactor.callLater(delay, self._send, request, answer)
+        if request not in self._held:
+            request.notifyFinish().addErrback(self._gone, request)
         self._held[request] = call
-        request.notifyFinish().addErrback(self._gone, request)
 
     def _gone(self, reason: Failure, request: Request) -> None:
         if request not in self._held:
@@ -202,7 +236,7 @@ class Sandbox:
                     request.content.read(), self._now()
                 )
             case ["v1", "omnimessage", omnimessage_id, "status"]:
-                return b"GET", lambda _: self._api.status(omnimessage_id.lower())
+                return b"GET", lambda _: self._api.status(omnimessage_id.lower(), self._now())
             case ["v1", "omnimessage", omnimessage_id] if omnimessage_id:
                 return b"DELETE", lambda _: self._api.cancel(omnimessage_id.lower(), self._now())
             case ["sandbox", "messages"]:
@@ -216,13 +250,5 @@ class Sandbox:
         given = request.args.get(b"limit", [b"%d" % SHOWN])[0]
         if not given.isdigit() or len(given) > 9:
             return error_answer(400, ApiError("105", "Must be a count of messages", "limit"))
-        shown = [
-            {
-                "omnimessage_id": message.omnimessage_id,
-                "to": message.to,
-                "received": message.received.isoformat(),
-                "request": message.request,
-            }
-            for message in self._api.messages.newest(int(given))
-        ]
+        shown = self._api.shown(int(given), self._now())
         return json_answer(200, {"messages": shown})

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
+
+from gateway.sandbox.lifecycle import CANCELLED, Reached, Timeline
 
 STATUSES = 100_000  # newest messages whose status can be asked and which can be cancelled
 HISTORY = 10_000  # newest messages kept as they were posted
@@ -23,16 +25,35 @@ class AcceptedMessage:
     request: dict[str, Any]
 
 
+class MessagePart(NamedTuple):
+    """A message's place in one channel."""
+
+    message_id: str
+    channel: str
+    sender: str
+
+
 @dataclass(slots=True)
 class MessageState:
-    """What GET status and DELETE need. `parts` are (message_id, channel, sender), in order."""
+    """What GET status, DELETE and the callbacks need; `parts` in the order to be tried."""
 
     omnimessage_id: str
     to: str
-    parts: tuple[tuple[str, str, str], ...]
+    parts: tuple[MessagePart, ...]
     received: datetime
-    time_to_send: datetime | None
-    cancelled: bool = False
+    timeline: Timeline
+    dlr_url: str | None = None
+    cancelled: datetime | None = None
+    told: datetime | None = None  # a callback told what the message had come to by then
+
+    def reached(self, now: datetime) -> Reached | None:
+        """Return what the message has come to, never less than a callback has told.
+
+        The timers of the callbacks do not run by the wall clock, which may lag behind them.
+        """
+        if self.cancelled is not None:
+            return Reached(CANCELLED, self.cancelled)
+        return self.timeline.reached(now if self.told is None else max(now, self.told))
 
 
 class Messages:
@@ -56,13 +77,13 @@ class Messages:
         """Return the state of a message, None when it is unknown or forgotten."""
         return self._states.get(omnimessage_id)
 
-    def cancel(self, omnimessage_id: str, now: datetime) -> bool:
-        """Cancel a scheduled message; False when it is unknown, sent or cancelled already."""
+    def cancel(self, omnimessage_id: str, now: datetime) -> MessageState | None:
+        """Cancel a scheduled message; None when it is unknown, sent or cancelled already."""
         state = self._states.get(omnimessage_id)
-        if state is None or state.cancelled or state.time_to_send is None:
-            return False
-        state.cancelled = state.time_to_send > now
-        return state.cancelled
+        if state is None or state.cancelled is not None or state.timeline.begins <= now:
+            return None
+        state.cancelled = now
+        return state
 
     def newest(self, count: int) -> Iterator[AcceptedMessage]:
         """Yield up to `count` accepted messages, the newest first."""

@@ -149,6 +149,8 @@ class EsmClass(IntFlag):
 
     MODE_MASK = 0x03
     TYPE_MASK = 0x3C
+    DELIVERY_RECEIPT = 0x04
+    INTERMEDIATE_NOTIFICATION = 0x20
     UDHI = 0x40
     REPLY_PATH = 0x80
 

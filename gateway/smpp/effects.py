@@ -53,6 +53,17 @@ class Inquire:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What the ESME answered to the deliver_sm with this tag.
+
+    None: nothing in time, or the session could not send it any more.
+    """
+
+    tag: int
+    command_status: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class PauseReading:
     """Take no more octets from the socket: the ESME has its whole window unanswered."""
 
@@ -78,5 +89,14 @@ class Close:
 
 
 Effect = (
-    Send | Refuse | Authenticate | Submit | Inquire | PauseReading | ResumeReading | Flag | Close
+    Send
+    | Refuse
+    | Authenticate
+    | Submit
+    | Inquire
+    | Answered
+    | PauseReading
+    | ResumeReading
+    | Flag
+    | Close
 )

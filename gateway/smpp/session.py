@@ -12,11 +12,14 @@ The rules:
   ESME has its whole window unanswered, the next PDU waits and reading stops: TCP is the
   back-pressure that every ESME understands.
 - Responses leave in the order in which results come, not in the order of requests.
+- A deliver_sm that is not answered costs nothing but its place: it closes no session, and no
+  unbind waits for it.
 - `now` is monotonic seconds, given by the caller. The session never reads a clock.
 
 The caller runs the effects in order, calls `respond` once for every `Submit` and `Inquire`, and
-`bind_accepted` or `bind_refused` once for every `Authenticate`. After `Close` or
-`connection_lost` every method answers without effects to run but `Flag`s.
+`bind_accepted` or `bind_refused` once for every `Authenticate`. Every deliver_sm ends once: in an
+`Answered`, or in what `take_undelivered` gives after the end. After `Close` or `connection_lost`
+every method answers without effects to run but `Flag`s; `deliver` with an `Answered`.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ from gateway.smpp.codec import MalformedPdu, decode, response_to
 from gateway.smpp.constants import RESPONSE_BIT, CommandId, CommandStatus, InterfaceVersion, Tag
 from gateway.smpp.framing import BadLength, Framer
 from gateway.smpp.own_requests import OwnRequests
-from gateway.smpp.states import BOUND, BOUND_AS, MOVES, UNSERVED, Move, State
+from gateway.smpp.receipt import for_version
+from gateway.smpp.states import BOUND, BOUND_AS, MOVES, RECEIVING, UNSERVED, Move, State
 from gateway.smpp.timers import Due, TimerLimits, Timers
 from gateway.smpp.versions import Response, adapted, status_for, version_of
 
@@ -174,7 +178,7 @@ class Session:
             case Move.ENQUIRE_LINK:
                 return [e.Send(p.EnquireLinkResp(sequence_number))]
             case Move.RESPONSE:
-                return self._settle(pdu)
+                return self._settle(pdu, now)
             case Move.BIND:
                 assert isinstance(pdu, p.Bind)  # noqa: S101  MOVES says so
                 self._authenticating = True
@@ -295,14 +299,48 @@ class Session:
         sequence_number = self._ours.add(make.command_id, now + lifetime)
         return e.Send(make(sequence_number))
 
-    def _settle(self, pdu: p.Pdu) -> list[e.Effect]:
-        """A response, or a generic_nack, to a request of ours."""
+    def _settle(self, pdu: p.Pdu, now: float) -> list[e.Effect]:
+        """A response, or a generic_nack, to a request of ours.
+
+        What else a deliver_sm_resp holds means nothing: it may have no body or a message_id.
+        """
         settled = self._ours.settle(pdu.sequence_number, pdu.command_id)
         if settled is None:
             return [e.Flag("unexpected_response", pdu.command_id.name)]
-        if settled is CommandId.unbind:
+        if settled.command_id is CommandId.deliver_sm:
+            self._timers.message_at = now  # for a receiver there is no other activity
+            return [e.Answered(settled.tag, pdu.command_status)]
+        if settled.command_id is CommandId.unbind:
             return [self._closed("unbound by the gateway")]
         return []
+
+    # Deliveries.
+
+    @property
+    def may_deliver(self) -> bool:
+        """Whether a deliver_sm may be sent now."""
+        return self.state in RECEIVING and not self.draining
+
+    @property
+    def undelivered(self) -> int:
+        """How many deliver_sm are unanswered."""
+        return self._ours.undelivered
+
+    def deliver(self, pdu: p.DeliverSm, tag: int, now: float) -> list[e.Effect]:
+        """Send `pdu` with a sequence_number of ours; an `Answered` with `tag` will follow.
+
+        It follows at once, with None, while the session may not deliver.
+        """
+        if not self.may_deliver:
+            return [e.Answered(tag, None)]
+        until = now + self.limits.timers.response
+        sequence_number = self._ours.add(CommandId.deliver_sm, until, tag)
+        shown = for_version(pdu, self.interface_version)
+        return [e.Send(replace(shown, sequence_number=sequence_number))]
+
+    def take_undelivered(self) -> list[int]:
+        """The tags of what is unanswered, oldest first; no answer to them is heard any more."""
+        return self._ours.take_undelivered()
 
     # Unbind and shutdown.
 
@@ -359,17 +397,28 @@ class Session:
         """What the passing of time asks for; call about once a second."""
         if self.state is State.CLOSED:
             return []
+        effects: list[e.Effect] = []
         if self._paused:  # it is us who do not read: silence says nothing about the ESME
             self._timers.heard_at = now
-        for command_id in self._ours.expired(now):
-            if command_id is CommandId.unbind:
-                return [self._closed("no unbind_resp in time")]
-            self._misses += 1
-            if self._misses > _MISSES_ALLOWED:
-                return [self._closed("enquire_link not answered twice")]
+        elif (reason := self._expire(now, effects)) is not None:
+            return [*effects, self._closed(reason)]
         if self._peer_unbind is not None and now >= self._unbind_until:
-            return self._unbound()
-        return self._due(now)
+            return effects + self._unbound()
+        return effects + self._due(now)
+
+    def _expire(self, now: float, effects: list[e.Effect]) -> str | None:
+        """What was not answered in time; appends to `effects`. The reason to close, if any."""
+        reason = None
+        for request in self._ours.expired(now):
+            if request.command_id is CommandId.deliver_sm:
+                effects.append(e.Answered(request.tag, None))
+            elif request.command_id is CommandId.unbind:
+                reason = "no unbind_resp in time"
+            else:
+                self._misses += 1
+                if self._misses > _MISSES_ALLOWED:
+                    reason = "enquire_link not answered twice"
+        return reason
 
     def _due(self, now: float) -> list[e.Effect]:
         bound = self.state is not State.OPEN

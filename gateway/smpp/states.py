@@ -45,6 +45,7 @@ BOUND_AS: Final = {
     CommandId.bind_transceiver: State.BOUND_TRX,
 }
 BOUND: Final = frozenset(BOUND_AS.values())
+RECEIVING: Final = frozenset({State.BOUND_RX, State.BOUND_TRX})  # those who take a deliver_sm
 
 _C = CommandId
 _BINDS = (_C.bind_receiver, _C.bind_transmitter, _C.bind_transceiver)

@@ -1,4 +1,4 @@
-"""What the store keeps, as values, and what a store must do.
+"""What the store keeps, as values.
 
 The life of a long message ("set"):
 
@@ -18,19 +18,31 @@ The life of a long message ("set"):
 A set in sending belongs to this process until it is settled, released or failed. Doing
 any of these to another set changes nothing, so that a repetition does no harm.
 
+The life of a delivery receipt:
+
+- A *report* tells what became of a message. It becomes receipts, one for each part whose
+  sender asked, which wait until they are due; or it is a repetition, and becomes nothing.
+- `claim` *leases* due receipts to this process, which settles each: it was delivered, is to
+  be tried again, is dead, or was not tried. What a process that died had leased waits again
+  when the store is opened.
+- A final report is remembered when its receipts are gone. An "unknown" one is held: a final
+  one that comes before it is claimed takes its place, and from then on it is the final one.
+- An *awaited* report is one to ask for; any final report of its message ends that.
+
 Time is an argument: wall clock, in seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Final, Literal, NamedTuple, Protocol
+import hashlib
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 
 from gateway.errors import GatewayError
 from gateway.smpp.constants import CommandStatus
 
 BASE_OCTETS: Final = 16
+KEY_OCTETS: Final = 16
 
 Outcome = Literal["", "refused", "unknown"]
 """What became of a set when it was last sent: "" never sent; "refused" certainly not
@@ -117,75 +129,129 @@ class ExpiredSet(NamedTuple):
     parts: tuple[StoredPart, ...]
 
 
-class PendingReceipt(NamedTuple):
-    """A receipt to be delivered to `system_id`."""
+Kind = Literal["final", "interim", "unknown"]
+"""Whether more is to come; "unknown" is final unless something better comes in time."""
+
+
+class NewReceipt(NamedTuple):
+    """A receipt to be stored."""
+
+    message_id: str  # as its ESME reads it
+    message_state: int
+    pdu: bytes  # encoded deliver_sm, sequence_number 0
+
+
+class Report(NamedTuple):
+    """What became of one message of the API."""
 
     system_id: str
-    message_id: str
-    pdu: bytes
-    message_state: int
+    key: bytes  # from `message_key`
+    kind: Kind
+    receipts: Sequence[NewReceipt]  # all with one message_state; empty: it only ends awaiting
     submitted_at: float
-    done_at: float
+    received_at: float
+    due_at: float  # not to be delivered before
+    leased: bool = False  # the caller delivers it at once, as if it had claimed it
+    base: bytes = b""  # of the set that it is about, which a dead process may have left
+
+
+class Reported(NamedTuple):
+    """What a report was."""
+
+    outcome: Literal["new", "repeated", "stale"]
+    ids: tuple[int, ...] = ()  # of the receipts stored, in order; none unless it is new
+
+
+class Pending(NamedTuple):
+    """A receipt that was claimed; settle it."""
+
+    id: int
+    system_id: str
+    key: bytes
+    message_id: str
+    kind: Kind
+    message_state: int
+    pdu: bytes
+    attempts: int  # before this one
+    submitted_at: float
+    received_at: float
+    due_at: float
+
+
+class Delivered(NamedTuple):
+    """The ESME has the receipt."""
+
+    id: int
+
+
+class Retry(NamedTuple):
+    """The receipt is to be tried again."""
+
+    id: int
+    not_before: float
+    command_status: int | None  # None: no answer
+
+
+class Returned(NamedTuple):
+    """The receipt was not tried: it is pending as it was before it was claimed."""
+
+    id: int
+
+
+class Dead(NamedTuple):
+    """The receipt is given up; it is kept aside for a person to look at."""
+
+    id: int
+    command_status: int | None
+    reason: str
+    now: float
+
+
+SettledReceipt = Delivered | Retry | Returned | Dead
+
+
+class Awaited(NamedTuple):
+    """A report to ask the API for."""
+
+    key: bytes  # from `message_key`
+    system_id: str
+    message_id: str  # the API's
+    route: bytes
+    submitted_at: float
+    next_at: float  # when to ask next
+    polls: int = 0
+
+
+class Look(NamedTuple):
+    """How the receipts are."""
+
+    oldest_due_at: float | None  # of those that are due, leased ones included
+    changed: bool  # another process wrote to the database since the last look
 
 
 class FailedSet(NamedTuple):
-    """A set to delete, and the receipts for its parts."""
+    """A set to delete, and what its sender must be told. The report is never leased."""
 
     base: bytes
-    receipts: Sequence[PendingReceipt]
+    report: Report | None
 
 
 class Counts(NamedTuple):
-    """Sets and parts in the store, those in sending included."""
+    """Sets and parts in the store, those in sending included; receipts, leased ones included."""
 
     sets: int
     parts: int
+    receipts: int = 0
+    dead: int = 0
+    awaited: int = 0
 
 
-class Store(Protocol):
-    """A store. Every method is called from one thread, and is durable when it returns.
+def message_key(submitted_at: float, message_id: str) -> bytes:
+    """The API's message in 16 octets.
 
-    All raise `StoreUnavailable`. Lists are worked on as if one by one, in their order.
+    The time comes first, as 4 octets of seconds, so that what was submitted together lies
+    together in the store. Fractions of a millisecond do not count.
     """
-
-    def transaction(self) -> AbstractContextManager[object]:
-        """Calls within are one transaction: all of them or, when the block raises, none."""
-
-    def add(self, parts: Sequence[NewPart]) -> list[Added]:
-        """One result for each part. Raises ValueError for a number outside 1..total."""
-
-    def settle(self, bases: Sequence[bytes]) -> None: ...
-
-    def release(self, sets: Sequence[tuple[bytes, Outcome]]) -> None: ...
-
-    def expire(self, now: float, limit: int) -> list[ExpiredSet]:
-        """At most `limit` sets with a deadline up to `now`, the oldest deadline first."""
-
-    def fail(self, sets: Sequence[FailedSet]) -> None:
-        """The receipts of a set that is not in sending are not recorded."""
-
-    def keep_ids(self, ids: Sequence[tuple[str, str, float]]) -> list[int]:
-        """A 32-bit number, never 0, for each (system_id, message_id, now).
-
-        It is unique for the system_id: the first eight hexadecimal digits of message_id if
-        those are free (or this message's already), else a random one.
-        """
-
-    def find_ids(self, numbers: Sequence[tuple[str, int]]) -> list[str | None]:
-        """The message_id for each (system_id, number)."""
-
-    def save_memories(self, memories: Mapping[str, bytes]) -> None:
-        """Keep one blob for each system_id, in place of the one before."""
-
-    def load_memories(self) -> dict[str, bytes]: ...
-
-    def purge(self, ids_before: float, receipts_before: float) -> bool:
-        """Forget short ids kept, and receipts done, before these times.
-
-        Deletes a bounded number of rows; True when there may be more.
-        """
-
-    def counts(self) -> Counts:
-        """Exact, from memory."""
-
-    def close(self) -> None: ...
+    seconds = round(submitted_at * 1_000) // 1_000
+    digest = hashlib.blake2b(message_id.encode(), digest_size=KEY_OCTETS - 4).digest()
+    return seconds.to_bytes(4, "big") + digest

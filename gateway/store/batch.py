@@ -1,81 +1,41 @@
 """Operations of many kinds in one transaction.
 
-Within a batch, sets are settled, failed and released before parts are added, so that a
-retry finds its set; otherwise each kind keeps its order. When the transaction fails, each
-operation gets one of its own, so that a bad one harms no other.
+Within a batch each kind keeps its order, and the kinds follow one another:
+
+- Sets are settled, failed and released before parts are added, so that a retry finds its set.
+- Receipts are settled and reports taken before receipts are claimed, so that a claim finds what
+  is due, and does not lease an "unknown" one that a final one is about to replace. What is
+  awaited is noted before reports are taken, since a report may be the very one.
+- Receipts are claimed before they are given up, since a receiver is there.
+
+When the transaction fails, each operation gets one of its own, so that a bad one harms no
+other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-from gateway.store.base import FailedSet, NewPart, Outcome, Store, StoreUnavailable
-
-
-class Settle(NamedTuple):
-    """See `Store.settle`."""
-
-    base: bytes
-
-
-class Release(NamedTuple):
-    """See `Store.release`."""
-
-    base: bytes
-    outcome: Outcome
-
-
-class Expire(NamedTuple):
-    """See `Store.expire`."""
-
-    now: float
-    limit: int
-
-
-class KeepId(NamedTuple):
-    """See `Store.keep_ids`."""
-
-    system_id: str
-    message_id: str
-    now: float
-
-
-class FindId(NamedTuple):
-    """See `Store.find_ids`."""
-
-    system_id: str
-    number: int
-
-
-class SaveMemories(NamedTuple):
-    """See `Store.save_memories`."""
-
-    memories: Mapping[str, bytes]
-
-
-class LoadMemories(NamedTuple):
-    """See `Store.load_memories`."""
-
-
-class Purge(NamedTuple):
-    """See `Store.purge`."""
-
-    ids_before: float
-    receipts_before: float
-
-
-Operation = (
-    Settle
-    | FailedSet
-    | Release
-    | NewPart
-    | Expire
-    | KeepId
-    | FindId
-    | SaveMemories
-    | LoadMemories
-    | Purge
+from gateway.store.base import Awaited, FailedSet, NewPart, Report, StoreUnavailable
+from gateway.store.contract import Store
+from gateway.store.operations import (
+    Claim,
+    ClaimAwaited,
+    EndAwaited,
+    Expire,
+    ExpireReceipts,
+    FindId,
+    KeepId,
+    LoadMemories,
+    LookAt,
+    Operation,
+    Postpone,
+    Purge,
+    Release,
+    SaveMemories,
+    Settle,
+    SettleReceipt,
 )
 
 _Run = Callable[[Store, Any], Sequence[object] | None]
@@ -91,29 +51,23 @@ _KINDS: Final[tuple[tuple[type[Any], _Run], ...]] = (
     (Settle, lambda store, some: store.settle([one.base for one in some])),
     (FailedSet, lambda store, some: store.fail(some)),
     (Release, lambda store, some: store.release(some)),
+    (SettleReceipt, lambda store, some: store.settle_receipts([one.settled for one in some])),
+    (Awaited, lambda store, some: store.await_reports(some)),
+    (Postpone, lambda store, some: store.postpone(some)),
+    (EndAwaited, lambda store, some: store.end_awaited([one.key for one in some])),
+    (Report, lambda store, some: store.report(some)),
     (NewPart, lambda store, some: store.add(some)),
     (Expire, _each(lambda store, now, limit: store.expire(now, limit))),
+    (Claim, _each(lambda store, now, quotas: store.claim(now, quotas))),
+    (ExpireReceipts, _each(lambda store, *bounds: store.expire_receipts(*bounds))),
+    (ClaimAwaited, _each(lambda store, *bounds: store.claim_awaited(*bounds))),
+    (LookAt, _each(lambda store, now: store.look(now))),
     (KeepId, lambda store, some: store.keep_ids(some)),
     (FindId, lambda store, some: store.find_ids(some)),
     (SaveMemories, _each(lambda store, memories: store.save_memories(memories))),
     (LoadMemories, _each(lambda store: store.load_memories())),
-    (Purge, _each(lambda store, ids, receipts: store.purge(ids, receipts))),
+    (Purge, _each(lambda store, *bounds: store.purge(*bounds))),
 )
-
-
-# What each kind is called in a metric and in the log.
-NAMES: Final[dict[type[Any], str]] = {
-    NewPart: "add",
-    Settle: "settle",
-    Release: "release",
-    FailedSet: "fail",
-    Expire: "expire",
-    KeepId: "keep_id",
-    FindId: "find_id",
-    SaveMemories: "save_memories",
-    LoadMemories: "load_memories",
-    Purge: "purge",
-}
 
 
 def run_batch(store: Store, operations: Sequence[Operation]) -> list[object]:

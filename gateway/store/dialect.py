@@ -78,12 +78,15 @@ def _gathered_sqlite(element: Gathered, compiler: SQLCompiler, **kw: Any) -> str
 class Database:
     """One open connection, and the right to it."""
 
-    def __init__(self, url: str) -> None:
-        """Raises StoreUnavailable."""
+    def __init__(self, url: str, *, visiting: bool = False) -> None:
+        """`visiting`: beside the process that has it; it must be there.
+
+        Raises StoreUnavailable.
+        """
         with ExitStack() as opened:
             try:
                 parsed = make_url(url)
-                engine = _OPENERS[parsed.get_backend_name()](parsed, opened)
+                engine = _OPENERS[parsed.get_backend_name()](parsed, opened, visiting)
                 opened.callback(engine.dispose)
                 self.connection = opened.enter_context(engine.connect())
             except (ArgumentError, KeyError):
@@ -97,19 +100,29 @@ class Database:
             self.close = opened.pop_all().close
 
 
+def data_version(connection: Connection) -> int:
+    """A number that changes when another connection writes to the database."""
+    return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+
+
 def unavailable(problem: DBAPIError) -> StoreUnavailable:
     """The error in the database's own words, which quote no parameter."""
     return StoreUnavailable(f"the store: {problem.orig}", whole=not isinstance(problem, _ITS_OWN))
 
 
-def _sqlite(url: URL, opened: ExitStack) -> Engine:
+def _sqlite(url: URL, opened: ExitStack, visiting: bool) -> Engine:
     if url.database not in (None, "", ":memory:"):
         file = Path(str(url.database))
         if str(file).startswith("file:"):
             raise StoreUnavailable(f"the store is a file by its path, not {file}")
-        opened.callback(Owner(file).close)
-        # SQLite would make it readable for everybody, and it holds what people wrote.
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if visiting:
+            file.stat()
+        else:
+            opened.callback(Owner(file).close)
+            # SQLite would make it readable for everybody, and it holds what people wrote.
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    elif visiting:
+        raise StoreUnavailable("the store is in the gateway's memory, where nobody else can look")
     engine = create_engine(
         url,
         poolclass=StaticPool,
@@ -121,7 +134,7 @@ def _sqlite(url: URL, opened: ExitStack) -> Engine:
         },
     )
     event.listen(engine, "connect", _set_pragmas)
-    event.listen(engine, "begin", _begin_immediate)
+    event.listen(engine, "begin", _begin if visiting else _begin_immediate)
     return engine
 
 
@@ -130,10 +143,15 @@ def _set_pragmas(connection: Any, _record: object) -> None:
         connection.execute(pragma).close()
 
 
+def _begin(connection: Connection) -> None:
+    # A visitor that reads must hold nobody up.
+    connection.exec_driver_sql("BEGIN")
+
+
 def _begin_immediate(connection: Connection) -> None:
     # sqlite3's own BEGIN comes late and asks for the write lock later still, when it
     # may fail at once instead of waiting.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-_OPENERS: Final[dict[str, Callable[[URL, ExitStack], Engine]]] = {"sqlite": _sqlite}
+_OPENERS: Final[dict[str, Callable[[URL, ExitStack, bool], Engine]]] = {"sqlite": _sqlite}

@@ -1,4 +1,4 @@
-"""Every statement of the store, built once."""
+"""Every statement about sets, parts, short ids and memories, built once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from gateway.store.schema import (
     MEMORIES,
     PART_SETS,
     PARTS,
-    PENDING_RECEIPTS,
     SENDING,
     SHORT_IDS,
 )
@@ -42,7 +41,8 @@ _SENDING: Final[ColumnElement[int]] = literal_column(str(SENDING))
 _sending = _set.state == _SENDING
 
 
-def _insert_all(table: Table, columns: list[Column[Any]]) -> Listed:
+def insert_all(table: Table, columns: list[Column[Any]]) -> Listed:
+    """A statement that inserts its list; `columns` are those of the table in its order."""
     return Listed(columns, lambda listed: inserting(table.insert(), listed))
 
 
@@ -72,7 +72,7 @@ READ_PARTS: Final = Listed(
 )
 """set_id, number, pdu, received_at, common_id."""
 
-INSERT_SETS: Final = _insert_all(PART_SETS, list(_set))
+INSERT_SETS: Final = insert_all(PART_SETS, list(_set))
 
 
 def _write_parts() -> Listed:
@@ -149,11 +149,23 @@ LEFT_SENDING: Final = (
     select(_set.id, _set.key_digest).where(_sending).order_by(_set.deadline, _set.id)
 )
 
-# Receipts
+LEFT_UNKNOWN: Final = select(_set.base, _set.id).where(_set.outcome == "unknown")
+"""Read at opening only: no index has the outcome."""
 
-INSERT_RECEIPTS: Final = _insert_all(
-    PENDING_RECEIPTS, [column for column in PENDING_RECEIPTS.c if not column.primary_key]
+READ_UNKNOWN: Final = Listed(
+    [_set.id],
+    lambda listed: select(
+        Gathered(
+            _set.id,
+            select(func.count()).where(_part.set_id == _set.id).scalar_subquery(),
+        )
+    ).where(
+        _set.id.in_(select(listed.c.id)),
+        _set.state != _SENDING,
+        _set.outcome == literal_column("'unknown'"),
+    ),
 )
+"""id and number of parts, of those that are not in sending and have this outcome still."""
 
 # Short ids
 
@@ -168,7 +180,7 @@ READ_IDS: Final = Listed(
     ),
 )
 
-INSERT_IDS: Final = _insert_all(SHORT_IDS, list(_id))
+INSERT_IDS: Final = insert_all(SHORT_IDS, list(_id))
 
 # Memories
 
@@ -188,14 +200,13 @@ WRITE_MEMORIES: Final = _write_memories()
 # Purge
 
 
-def _purge(times: Column[int]) -> Delete:
+def purging(times: Column[Any]) -> Delete:
     """Delete what is before a time; of many rows, the oldest only: `most` and one."""
-    before: BindParameter[int] = bindparam("before")
+    before: BindParameter[Any] = bindparam("before")
     enough = (
         select(times).where(times < before).order_by(times).limit(1).offset(bindparam("most"))
     ).scalar_subquery()
     return delete(times.table).where(times < before, times <= func.coalesce(enough, before))
 
 
-PURGE_IDS: Final = _purge(_id.kept_at)
-PURGE_RECEIPTS: Final = _purge(PENDING_RECEIPTS.c.done_at)
+PURGE_IDS: Final = purging(_id.kept_at)

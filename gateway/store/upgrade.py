@@ -47,6 +47,23 @@ def upgrade(connection: Connection) -> None:
     migrate(connection)
 
 
+def check_version(connection: Connection) -> None:
+    """Raise StoreUnavailable unless the store has this version already."""
+    found = found_version(connection)
+    if found == 0:
+        raise StoreUnavailable("the store is empty: no gateway has opened it yet")
+    if found < VERSION:
+        raise StoreUnavailable(
+            f"the store has version {found} and this program knows {VERSION}: start this "
+            "version of the gateway once, which brings it up to date"
+        )
+    if found > VERSION:
+        raise StoreTooNew(
+            f"the store has version {found} and this program knows {VERSION}: use the program "
+            "of the gateway that wrote it"
+        )
+
+
 def found_version(connection: Connection) -> int:
     """The number of the schema's version; 0 for an empty database."""
     if not inspect(connection).has_table(_VERSIONS.name):

@@ -18,30 +18,42 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 
 from gateway.store.base import (
+    Awaited,
     Complete,
     Counts,
     ExpiredSet,
     FailedSet,
+    Look,
     NewPart,
     Outcome,
-    PendingReceipt,
-    Store,
+    Pending,
+    Report,
+    Reported,
+    SettledReceipt,
     StoreFull,
     StoreUnavailable,
     Waiting,
 )
-from gateway.store.batch import (
+from gateway.store.batch import run_batch
+from gateway.store.contract import Store
+from gateway.store.operations import (
     NAMES,
+    Claim,
+    ClaimAwaited,
+    EndAwaited,
     Expire,
+    ExpireReceipts,
     FindId,
     KeepId,
     LoadMemories,
+    LookAt,
     Operation,
+    Postpone,
     Purge,
     Release,
     SaveMemories,
     Settle,
-    run_batch,
+    SettleReceipt,
 )
 
 _BATCH: Final = 1_000  # operations in one transaction: bounds how long the others wait
@@ -57,8 +69,9 @@ class StoreThread:
     """Runs a store on a thread of its own. `open` it, and `stop` it to end the thread.
 
     Everything but `open` is called in the reactor's thread. Every Deferred may fail with
-    StoreUnavailable. A `settle`, `release` or `fail` that did is to be repeated: until then
-    the set stays in sending. Do not cancel a Deferred: what it asks for is done all the same.
+    StoreUnavailable. A `settle`, `release` or `fail` that did is to be repeated, since the set
+    stays in sending; so is a `settle_receipt`, since the receipt stays leased. Do not cancel a
+    Deferred: what it asks for is done all the same.
     """
 
     def __init__(
@@ -121,8 +134,35 @@ class StoreThread:
     def expire(self, now: float, limit: int) -> Deferred[list[ExpiredSet]]:
         return self._submit(Expire(now, limit))
 
-    def fail(self, base: bytes, receipts: Sequence[PendingReceipt]) -> Deferred[None]:
-        return self._submit(FailedSet(base, receipts))
+    def fail(self, base: bytes, report: Report | None) -> Deferred[None]:
+        return self._submit(FailedSet(base, report))
+
+    def report(self, report: Report) -> Deferred[Reported]:
+        return self._submit(report)
+
+    def claim(self, now: float, quotas: Sequence[tuple[str, int]]) -> Deferred[list[list[Pending]]]:
+        return self._submit(Claim(now, quotas))
+
+    def settle_receipt(self, settled: SettledReceipt) -> Deferred[None]:
+        return self._submit(SettleReceipt(settled))
+
+    def expire_receipts(self, due_before: float, now: float, limit: int) -> Deferred[list[str]]:
+        return self._submit(ExpireReceipts(due_before, now, limit))
+
+    def await_report(self, awaited: Awaited) -> Deferred[None]:
+        return self._submit(awaited)
+
+    def claim_awaited(self, now: float, limit: int, lease_until: float) -> Deferred[list[Awaited]]:
+        return self._submit(ClaimAwaited(now, limit, lease_until))
+
+    def postpone(self, key: bytes, next_at: float) -> Deferred[None]:
+        return self._submit(Postpone(key, next_at))
+
+    def end_awaited(self, key: bytes) -> Deferred[None]:
+        return self._submit(EndAwaited(key))
+
+    def look(self, now: float) -> Deferred[Look]:
+        return self._submit(LookAt(now))
 
     def keep_id(self, system_id: str, message_id: str, now: float) -> Deferred[int]:
         return self._submit(KeepId(system_id, message_id, now))
@@ -136,13 +176,13 @@ class StoreThread:
     def load_memories(self) -> Deferred[dict[str, bytes]]:
         return self._submit(LoadMemories())
 
-    async def _purge(self, ids_before: float, receipts_before: float) -> None:
-        while await self._submit(Purge(ids_before, receipts_before)):
-            pass  # others have their turn between two bites
-
-    def purge(self, ids_before: float, receipts_before: float) -> Deferred[None]:
+    def purge(self, ids_before: float, finals_before: float, dead_before: float) -> Deferred[None]:
         """Delete all there is, in bites."""
-        return Deferred.fromCoroutine(self._purge(ids_before, receipts_before))
+        return Deferred.fromCoroutine(self._purge(Purge(ids_before, finals_before, dead_before)))
+
+    async def _purge(self, bite: Purge) -> None:
+        while await self._submit(bite):
+            pass  # others have their turn between two bites
 
     def _submit(self, operation: Operation) -> Deferred[Any]:
         if self._thread is None or self._stopping:

@@ -5,20 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import Table
 from twisted.internet.defer import Deferred, fail, succeed
 
 from gateway.store.base import (
+    Awaited,
     Complete,
     ExpiredSet,
     FailedSet,
+    Look,
     NewPart,
     Outcome,
-    PendingReceipt,
+    Pending,
+    Report,
+    Reported,
+    SettledReceipt,
     StoreUnavailable,
     Waiting,
 )
-from gateway.store.batch import Expire, FindId, KeepId, Operation, Release, Settle, run_batch
-from gateway.store.schema import PENDING_RECEIPTS
+from gateway.store.batch import run_batch
+from gateway.store.operations import (
+    Claim,
+    ClaimAwaited,
+    EndAwaited,
+    Expire,
+    ExpireReceipts,
+    FindId,
+    KeepId,
+    LookAt,
+    Operation,
+    Postpone,
+    Release,
+    Settle,
+    SettleReceipt,
+)
+from gateway.store.schema import AWAITED, DEAD_RECEIPTS, RECEIPTS
 from gateway.store.sql import SqlStore
 
 
@@ -29,8 +50,8 @@ class DirectStore:
     operation fails.
     """
 
-    def __init__(self, max_parts: int = 10_000) -> None:
-        self.real = SqlStore("sqlite://", max_parts=max_parts)
+    def __init__(self, max_parts: int = 10_000, url: str = "sqlite://") -> None:
+        self.real = SqlStore(url, max_parts=max_parts)
         self.holding = False
         self.held: list[Callable[[], None]] = []
         self.broken = False
@@ -48,8 +69,35 @@ class DirectStore:
     def expire(self, now: float, limit: int) -> Deferred[list[ExpiredSet]]:
         return self._do(Expire(now, limit))
 
-    def fail(self, base: bytes, receipts: Sequence[PendingReceipt]) -> Deferred[None]:
-        return self._do(FailedSet(base, receipts))
+    def fail(self, base: bytes, report: Report | None) -> Deferred[None]:
+        return self._do(FailedSet(base, report))
+
+    def report(self, report: Report) -> Deferred[Reported]:
+        return self._do(report)
+
+    def claim(self, now: float, quotas: Sequence[tuple[str, int]]) -> Deferred[list[list[Pending]]]:
+        return self._do(Claim(now, quotas))
+
+    def settle_receipt(self, settled: SettledReceipt) -> Deferred[None]:
+        return self._do(SettleReceipt(settled))
+
+    def expire_receipts(self, due_before: float, now: float, limit: int) -> Deferred[list[str]]:
+        return self._do(ExpireReceipts(due_before, now, limit))
+
+    def await_report(self, awaited: Awaited) -> Deferred[None]:
+        return self._do(awaited)
+
+    def claim_awaited(self, now: float, limit: int, lease_until: float) -> Deferred[list[Awaited]]:
+        return self._do(ClaimAwaited(now, limit, lease_until))
+
+    def postpone(self, key: bytes, next_at: float) -> Deferred[None]:
+        return self._do(Postpone(key, next_at))
+
+    def end_awaited(self, key: bytes) -> Deferred[None]:
+        return self._do(EndAwaited(key))
+
+    def look(self, now: float) -> Deferred[Look]:
+        return self._do(LookAt(now))
 
     def keep_id(self, system_id: str, message_id: str, now: float) -> Deferred[int]:
         return self._do(KeepId(system_id, message_id, now))
@@ -58,9 +106,18 @@ class DirectStore:
         return self._do(FindId(system_id, number))
 
     def receipts(self) -> list[Mapping[str, Any]]:
-        """Those that were recorded, the oldest first."""
+        """Those that live, the oldest first; times are in microseconds."""
+        return self._rows(RECEIPTS)
+
+    def dead_receipts(self) -> list[Mapping[str, Any]]:
+        return self._rows(DEAD_RECEIPTS)
+
+    def awaited(self) -> list[Mapping[str, Any]]:
+        return self._rows(AWAITED)
+
+    def _rows(self, table: Table) -> list[Mapping[str, Any]]:
         with self.real.transaction() as connection:
-            rows = connection.execute(PENDING_RECEIPTS.select().order_by(PENDING_RECEIPTS.c.id))
+            rows = connection.execute(table.select().order_by(*table.primary_key))
             return [dict(row) for row in rows.mappings()]
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ from gateway.config import AccountSettings, LogSettings
 from gateway.omnichannel.client import Credentials
 from gateway.smpp.constants import InterfaceVersion
 from gateway.store.base import StoreUnavailable
-from gateway.store.batch import FindId, KeepId
+from gateway.store.operations import FindId, KeepId
 from tests.bridge.direct_store import DirectStore
 
 ID = "5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11"

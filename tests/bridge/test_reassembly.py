@@ -19,7 +19,8 @@ from gateway.omnichannel.transport import FailureKind
 from gateway.smpp.constants import CommandStatus, MessageState
 from gateway.smpp.pdu import Address, SubmitSm, Tlv
 from gateway.store.base import Outcome
-from gateway.store.batch import Release, Settle
+from gateway.store.operations import Release, Settle
+from tests.bridge.direct_store import DirectStore
 from tests.bridge.trial import FROM, ID, TO, V33, V34, Trial, name, submit
 from tests.omnichannel.scripted_transport import Step, accepted, failure, in_turn, refused
 
@@ -77,7 +78,7 @@ def test_two_parts_become_one_message() -> None:
     assert last == ID
     assert UUID(first).version == 8
     assert UUID(first).bytes[15] == 1
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
 
 
 def test_the_log_tells_of_the_set_in_both_lines_and_the_text_in_none() -> None:
@@ -118,7 +119,7 @@ def test_any_order_any_repetition_and_any_mixture_of_sets(data: st.DataObject) -
         there[reference].add(number)
     assert {name(answer) for answer in trial.answers} <= {"ESME_ROK"}
     assert sorted(texts(trial)) == sorted("".join(cut) for cut in sets.values())
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
 
 
 def test_the_largest_set() -> None:
@@ -165,7 +166,7 @@ def test_another_reference_total_or_kind_is_another_message(second: SubmitSm) ->
     trial.submit(part(1, 2, "a"))
     trial.submit(second)
     assert trial.transport.posts == []
-    assert trial.store.real.counts() == (2, 2)
+    assert trial.store.real.counts()[:2] == (2, 2)
 
 
 def test_parts_of_another_account_are_another_message() -> None:
@@ -192,7 +193,7 @@ def test_a_reference_used_again_at_once_begins_another_message(reference: int) -
     trial.run(5)
     assert texts(trial) == ["first message", "second message"]
     assert answers(trial) == [(1, "ESME_ROK"), (1, "ESME_ROK"), (2, "ESME_ROK"), (2, "ESME_ROK")]
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
 
 
 def test_what_is_no_text_is_that_of_the_first_part() -> None:
@@ -230,14 +231,14 @@ def test_after_an_error_the_retry_of_the_last_part_completes_it_again(
     trial.submit(part(1, 2, "Hello, "))
     trial.submit(part(2, 2, "world"))
     assert answers(trial)[1] == (2, status)
-    assert trial.store.real.counts() == (1, 1)
+    assert trial.store.real.counts()[:2] == (1, 1)
     assert trial.store.operations[-1] == Release(
         UUID(trial.answers[0].message_id).bytes[:15] + b"\0", outcome
     )
     trial.submit(part(2, 2, "world"))
     assert (answers(trial)[2], trial.answers[2].message_id) == ((2, "ESME_ROK"), ID)
     assert texts(trial) == ["Hello, world"] * 2
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
 
 
 def test_the_error_reaches_the_esme_only_after_the_set_was_put_back() -> None:
@@ -258,7 +259,7 @@ def test_a_message_refused_when_it_is_whole_stays_too() -> None:
     trial.submit(submit(2, esm_class=0x40, short_message=bad))
     assert answers(trial)[-1] == (2, "ESME_RINVDCS")
     assert trial.transport.posts == []
-    assert trial.store.real.counts() == (1, 1)
+    assert trial.store.real.counts()[:2] == (1, 1)
     trial.submit(part(2, 2, "b"))
     assert texts(trial) == ["ab"]
 
@@ -282,7 +283,7 @@ def test_a_copy_of_the_last_part_gets_the_same_answer(step: Step) -> None:
     if name(trial.answers[1]) != "ESME_ROK":
         trial.submit(part(2, 2, "world"))
         assert trial.answers[-1].message_id == ID
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
     assert trial.relay.in_flight == 0
     assert trial.relay._followers == {}
 
@@ -343,8 +344,7 @@ def test_a_store_that_fails_is_a_temporary_error_of_that_part() -> None:
 
 
 def test_a_store_that_is_full_says_so_and_completes_all_the_same() -> None:
-    trial = Trial(in_turn(accepted(ID)))
-    trial.store.real._max_parts = 1
+    trial = Trial(in_turn(accepted(ID)), store=DirectStore(max_parts=1))
     trial.submit(part(1, 2, "a"))
     trial.submit(part(1, 2, "x", reference=8))
     assert answers(trial)[-1] == (1, "ESME_RMSGQFUL")
@@ -379,7 +379,7 @@ def test_the_api_is_not_asked_when_the_store_took_the_time() -> None:
     trial.store.held.pop()()
     assert answers(trial)[-1] == (2, "ESME_RMSGQFUL")
     assert trial.transport.posts == []
-    assert trial.store.real.counts() == (1, 1)
+    assert trial.store.real.counts()[:2] == (1, 1)
 
 
 def test_a_set_that_cannot_be_settled_is_told() -> None:
@@ -396,7 +396,7 @@ def test_a_set_that_cannot_be_settled_is_told() -> None:
     expire(trial)
     trial.store.broken = False
     expire(trial)
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
     assert len([line for line in trial.lines if line["event"] == "store_failed"]) == 1
 
 
@@ -473,10 +473,10 @@ def test_a_set_that_stays_incomplete_fails_and_leaves_what_receipts_need() -> No
     trial.submit(part(4, 4, "c", registered_delivery=0))
     trial.run(298.9)
     expire(trial)
-    assert trial.store.real.counts() == (1, 3)
+    assert trial.store.real.counts()[:2] == (1, 3)
     trial.run(0.2)
     expire(trial)
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
     assert trial.transport.posts == []
     failed = trial.lines[-1]
     assert (failed["event"], failed["level"], failed["outcome"]) == (
@@ -542,7 +542,7 @@ def test_relay_incomplete_sends_what_is_there() -> None:
         "2",
     )
     assert trial.value("segment_sets_expired_total", system_id="bank", result="relayed") == 1
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
     assert trial.account.sent is not None
     assert ID in trial.account.sent
     assert trial.store.receipts() == []
@@ -561,7 +561,7 @@ def test_relay_incomplete_that_does_not_succeed_is_a_failure(
     assert trial.lines[-1]["event"] == "set_failed"
     [receipt] = trial.store.receipts()
     assert receipt["message_state"] == state
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -577,11 +577,11 @@ def test_relay_incomplete_waits_for_an_api_that_is_away(step: Step) -> None:
     for _ in range(3):
         expire(trial)
         trial.run(11)
-    assert trial.store.real.counts() == (1, 1)
+    assert trial.store.real.counts()[:2] == (1, 1)
     away.clear()
     expire(trial)
     assert trial.lines[-1]["event"] == "set_relayed_incomplete"
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
 
 
 def test_but_not_for_ever() -> None:
@@ -627,7 +627,7 @@ def test_many_sets_end_in_one_go() -> None:
         )
     trial.run(61)
     expire(trial)
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)
     assert sum(line["event"] == "set_failed" for line in trial.lines) == 450
 
 

@@ -18,19 +18,16 @@ import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.task import Clock
 
 from gateway import logs
 from gateway.bridge.accounts import Account
-from gateway.bridge.journey import Answer, Origin
+from gateway.bridge.journey import Answer, Origin, Share
 from gateway.bridge.message_ids import MessageIds
-from gateway.bridge.reassembly import Reassembly
-from gateway.bridge.relay import Relay
-from gateway.bridge.replacing import Replacing
 from gateway.bridge.submissions import Respond, Submissions, as_submit_sm
+from gateway.bridge.unanswered import Unanswered
 from gateway.config import AccountSettings, LogSettings
 from gateway.metrics import Metrics
-from gateway.omnichannel.client import Credentials, OmnichannelClient
+from gateway.omnichannel.client import Credentials
 from gateway.omnichannel.transport import FailureKind
 from gateway.smpp.codec import decode, encode
 from gateway.smpp.constants import CommandStatus, InterfaceVersion, Tag, name_of
@@ -49,10 +46,10 @@ from gateway.smpp.pdu import (
     Unsuccess,
 )
 from gateway.smpp.versions import Response, adapted
+from tests.bridge import trial
 from tests.bridge.direct_store import DirectStore
 from tests.omnichannel.scripted_transport import (
     Post,
-    ScriptedTransport,
     Step,
     accepted,
     failure,
@@ -113,35 +110,18 @@ class Trial:
         log_messages: bool = True,
         **account: Any,
     ) -> None:
-        self.stream = io.StringIO()
-        logs.configure(log or LogSettings(format="json"), self.stream)
-        self.clock = Clock()
-        self.clock.advance(1_000.0)
-        self.transport = ScriptedTransport(self.clock, script)
-        self.metrics = Metrics()
-        self.store = new_store()
-        api = OmnichannelClient(self.transport, self.clock, self.metrics)
-        settings = AccountSettings(system_id="bank", password_hash="x", **account)
-        self.account = Account(settings, "x", Credentials.basic("shared", "key"))
+        whole = trial.Trial(script, log=log, log_messages=log_messages, **account)
+        self.stream, self.clock, self.transport = whole.stream, whole.clock, whole.transport
+        self.metrics, self.relay, self.account = whole.metrics, whole.relay, whole.account
+        self.whole, self.store = whole, whole.store
         self.origin = Origin("s7", self.account, version)
-        log_, clock = logs.get(), self.clock
-        self.ids = MessageIds(self.store, clock.seconds, log_)
-        reassembly = Reassembly(self.store, clock, clock.seconds, log_)
-        self.relay = Relay(
-            api,
-            clock,
-            self.metrics,
-            log_,
-            reassembly,
-            self.ids,
-            Replacing(api, clock.seconds, log_),
-        )
         self.submissions = Submissions(
             self.relay,
-            self.ids,
+            whole.ids,
+            whole.unanswered,
             lambda count: bytes(range(count)),
             self.metrics,
-            log_,
+            logs.get(),
             log_messages=log_messages,
         )
         self.reachable = True
@@ -189,6 +169,7 @@ class Trial:
 def own_log_and_stores() -> Iterator[None]:
     yield
     structlog.reset_defaults()
+    trial.Trial.close_all()
     while STORES:
         STORES.pop().close()
 
@@ -223,9 +204,9 @@ class ScriptedRelay:
         origin: Origin,
         answer: Answer,
         received_at: float | None = None,
-        common_id: str = "",
-        copy: int = 0,
+        share: Share | None = None,
     ) -> None:
+        common_id = share.common_id if share else ""
         self.calls.append(Call(submit, origin, answer, received_at, common_id))
 
     def answer(self, call: int, status: int, message_id: str | None = None) -> bool:
@@ -246,7 +227,7 @@ class FanOut:
         logs.configure(LogSettings(format="json"), io.StringIO())
         ids = MessageIds(new_store(), lambda: 0.0, logs.get())
         self.submissions = Submissions(
-            self.relay, ids, lambda count: bytes(range(count)), Metrics(), logs.get()
+            self.relay, ids, Unanswered(), lambda count: bytes(range(count)), Metrics(), logs.get()
         )
 
     def respond(self, response: Response) -> bool:
@@ -820,4 +801,4 @@ def test_parts_to_a_number_that_stands_twice_are_two_messages() -> None:
     assert [answer.command_status for answer in trial.answers] == [OK, OK]
     texts = Counter(post.sms["to"] for post in trial.transport.posts)
     assert sorted(texts.values()) == [1, 2]
-    assert trial.store.real.counts() == (0, 0)
+    assert trial.store.real.counts()[:2] == (0, 0)

@@ -32,7 +32,7 @@ class ScriptedStore:
     def __init__(self, memories: dict[str, bytes] | None = None) -> None:
         self.memories = memories or {}
         self.saves: list[dict[str, bytes]] = []
-        self.purges: list[tuple[float, float]] = []
+        self.purges: list[tuple[float, float, float]] = []
         self.expired: list[float] = []  # when
         self.holding: set[str] = set()
         self.held: dict[str, list[Deferred[Any]]] = {}
@@ -55,8 +55,8 @@ class ScriptedStore:
     def load_memories(self) -> Deferred[dict[str, bytes]]:
         return self.answer("load_memories", self.memories)
 
-    def purge(self, ids_before: float, receipts_before: float) -> Deferred[None]:
-        self.purges.append((ids_before, receipts_before))
+    def purge(self, ids_before: float, finals_before: float, dead_before: float) -> Deferred[None]:
+        self.purges.append((ids_before, finals_before, dead_before))
         return self.answer("purge")
 
     def let_go(self, operation: str, result: Any = None) -> None:
@@ -77,13 +77,14 @@ class Trial:
         self.bank, self.shop = SentIds(100), SentIds(100)
         self.upkeep = Upkeep(
             self.store,
-            self._expire,
+            {"expire": self._expire},
             {"bank": self.bank, "shop": self.shop},
             self.clock,
             lambda: NOW + self.clock.seconds(),
             logs.get(),
             short_ids_held=7 * DAY,
-            receipts_held=HOUR,
+            finals_held=2 * DAY,
+            dead_receipts_held=HOUR,
         )
         self.stopped: list[object] = []
 
@@ -178,8 +179,8 @@ def test_old_rows_go_once_a_minute() -> None:
     assert trial.store.purges == []
     trial.later(60.5)
     assert trial.store.purges == [
-        (NOW + 60 - 7 * DAY, NOW + 60 - HOUR),
-        (NOW + 120 - 7 * DAY, NOW + 120 - HOUR),
+        (NOW + 60 - 7 * DAY, NOW + 60 - 2 * DAY, NOW + 60 - HOUR),
+        (NOW + 120 - 7 * DAY, NOW + 120 - 2 * DAY, NOW + 120 - HOUR),
     ]
 
 
@@ -190,7 +191,7 @@ def test_a_purge_that_takes_long_is_not_overlapped() -> None:
     assert len(trial.store.purges) == 1
     trial.store.let_go("purge")
     trial.later(60)
-    assert [before for _, before in trial.store.purges] == [NOW + 60 - HOUR, NOW + 240 - HOUR]
+    assert [before for _, _, before in trial.store.purges] == [NOW + 60 - HOUR, NOW + 240 - HOUR]
 
 
 def test_a_purge_that_fails_is_told_and_comes_again() -> None:

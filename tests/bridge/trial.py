@@ -11,17 +11,26 @@ from twisted.internet.task import Clock
 
 from gateway import logs
 from gateway.bridge.accounts import Account
+from gateway.bridge.awaiting import Awaiting, Schedule
+from gateway.bridge.callbacks import Callbacks
+from gateway.bridge.dispatcher import Dispatcher
 from gateway.bridge.expiry import Expiry
 from gateway.bridge.journey import Origin
 from gateway.bridge.message_ids import MessageIds
+from gateway.bridge.poller import Poller
 from gateway.bridge.reassembly import Reassembly
 from gateway.bridge.relay import Relay
 from gateway.bridge.replacing import Replacing
+from gateway.bridge.reports import Reports
+from gateway.bridge.routes import Routes
 from gateway.bridge.sent_ids import SentIds
+from gateway.bridge.unanswered import Unanswered
 from gateway.config import AccountSettings, LogSettings
 from gateway.metrics import Metrics
+from gateway.omnichannel.callback import KEY_OCTETS, Key, KeyRing
 from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.outcome import read_overrides
+from gateway.omnichannel.report import read_report_overrides
 from gateway.smpp.constants import CommandStatus, InterfaceVersion, name_of
 from gateway.smpp.pdu import Address, SubmitSm, SubmitSmResp
 from tests.bridge.direct_store import DirectStore
@@ -31,6 +40,7 @@ TO = "37255512345"
 FROM = "37255567890"
 TEXT = "Your one-time code is Zebra"
 ID = "5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11"
+PUBLIC_URL = "https://gw.example.com"
 V33, V34, V50 = InterfaceVersion.V33, InterfaceVersion.V34, InterfaceVersion.V50
 
 
@@ -58,6 +68,8 @@ class Trial:
         log_messages: bool = True,
         name_accounts: bool = True,
         transport: type[ScriptedTransport] = ScriptedTransport,
+        store: DirectStore | None = None,
+        report_overrides: dict[str, str] | None = None,
         **account: Any,
     ) -> None:
         self.stream = io.StringIO()
@@ -69,23 +81,63 @@ class Trial:
         client = OmnichannelClient(
             self.transport, self.clock, self.metrics, read_overrides(overrides or {})
         )
-        self.store = DirectStore()
+        self.store = store or DirectStore()
         self.made.append(self)
         self.accounts: dict[str, Account] = {}
         now = self.clock.seconds
-        self.reassembly = Reassembly(self.store, self.clock, now, logs.get())
-        account_of, log_ = self.accounts.get, logs.get()
+        log_ = logs.get()
+        self.reassembly = Reassembly(self.store, self.clock, now, log_)
+        account_of = self.accounts.get
+        self.ids = ids = MessageIds(self.store, now, log_)
+        self.keys = KeyRing([Key("k1", 0.0, bytes(range(KEY_OCTETS)))])
+        self.routes = Routes(self.keys, PUBLIC_URL, now)
+        self.unanswered = Unanswered()
+        self.schedule = Schedule(first=10, longest=3600)
+        awaiting = Awaiting(self.store, self.schedule, log_)
+        self.dispatcher = Dispatcher(
+            self.store, self.clock, now, self.metrics, log_, log_messages=log_messages
+        )
+        self.reports = Reports(
+            self.store,
+            self.dispatcher,
+            account_of,
+            ids,
+            self.unanswered,
+            now,
+            self.metrics,
+            log_,
+            read_report_overrides(report_overrides or {}),
+            log_messages=log_messages,
+        )
+        self.poller = Poller(
+            self.store, self.reports, client, account_of, self.schedule, 20, now, self.metrics, log_
+        )
+        self.callbacks = Callbacks(
+            self.keys, lambda system_id: ["key"], self.reports, self.metrics, log_
+        )
         self.expiry = Expiry(
-            self.store, self.reassembly, account_of, client, now, self.metrics, log_
+            self.store,
+            self.reassembly,
+            account_of,
+            client,
+            self.routes,
+            self.reports,
+            awaiting,
+            now,
+            self.metrics,
+            log_,
         )
         self.relay = Relay(
             client,
             self.clock,
             self.metrics,
-            logs.get(),
+            log_,
             self.reassembly,
-            MessageIds(self.store, now, logs.get()),
-            Replacing(client, now, logs.get()),
+            ids,
+            Replacing(client, now, log_),
+            self.routes,
+            self.unanswered,
+            awaiting,
             log_messages=log_messages,
         )
         self.account = self.new_account("bank", **account)

@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import os
+import random
 import re
 import socket
 import subprocess
@@ -25,6 +26,7 @@ LIMIT = 15.0  # seconds for a start, a stop, or anything else that is waited for
 
 TELLING = 12  # characters of a text that nothing but a quotation has
 USERNAME, PASSWORD = "api-user", "api-Geheim-7391"
+KEY_FILE = "callback-keys"  # in the folder of its daemon
 
 # config/demo.toml on free ports; its account has the password "demo".
 DEMO_HASH = (
@@ -44,6 +46,22 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
+        return port
+
+
+def fixed_port() -> int:
+    """A free port that no connection gets by itself, so that it is free after a restart too.
+
+    A free port of the range that connections take theirs from may be taken by one of those that
+    the test makes meanwhile, even one that wants to reach it: TCP can connect to itself.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as sock:
+            try:
+                sock.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         return port
 
 
@@ -91,8 +109,11 @@ class Daemon:
     `base_url` or the port of another `Sandbox` points elsewhere, the sandbox runs inside and
     is what the API's questions go to.
 
+    With `callbacks` (lines of its table, perhaps none) the API can report to it, at a port that
+    it keeps; with `key_file` those reports can be read by a later process too.
+
     Its folder, with the store in it, stays until `end`: `start` after a `stop` or a `crash`
-    goes on with the same store. Ports are new then.
+    goes on with the same store. The other ports are new then, unless `listen` names one.
     """
 
     def __init__(
@@ -108,23 +129,33 @@ class Daemon:
         listen: str = "127.0.0.1:0",
         environment: dict[str, str] | None = None,
         sandbox_port: int = 0,
+        callbacks: str | None = None,
+        key_file: bool = False,
     ) -> None:
         self._sandbox_port = sandbox_port or free_port()
+        self._key_file = key_file
         inside = not base_url and not sandbox_port
         own = f'[sandbox]\nlisten = "127.0.0.1:{self._sandbox_port}"\n{sandbox}' if inside else ""
         base_url = base_url or f"http://127.0.0.1:{self._sandbox_port}/v1"
+        called = "" if callbacks is None else f"[callbacks]\n{callbacks}\n"
+        if callbacks is not None:
+            where = f"127.0.0.1:{fixed_port()}"
+            called += f'listen = "{where}"\npublic_url = "http://{where}"\n'
+        if key_file:
+            called += f'key_file = "{KEY_FILE}"\n'
         self.config = "\n".join(
             (
                 f'[smpp]\nlisten = "{listen}"\n{smpp}',
                 f'[omnichannel]\nbase_url = "{base_url}"',
                 f'username = "{USERNAME}"\npassword = "{PASSWORD}"\n{omnichannel}',
-                f"[admin]\n{admin}\n{own}\n{more}\n{accounts}",
+                f"[admin]\n{admin}\n{called}\n{own}\n{more}\n{accounts}",
             )
         )
         self._environment = environment or {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._lines_before = 0  # of the lives before this one
         self.texts: set[str] = set()  # that the sandbox accepted, as far as it was asked
+        self.tokens: set[str] = set()  # and those of the dlr_urls beside them
         self.stdout: list[str] = []
         self.stderr: list[str] = []
         self.ports: dict[str, int] = {}
@@ -158,6 +189,9 @@ class Daemon:
         """Start the process and the reading of its output, and wait for nothing."""
         self._folder = self._folder or tempfile.TemporaryDirectory()
         self._lines_before = len(self.stdout)
+        keys = Path(self._folder.name, KEY_FILE)
+        if self._key_file and not keys.exists():
+            subprocess.run([COMMAND, "callback-keys", "add", keys], check=True, capture_output=True)
         path = Path(self._folder.name, "gateway.toml")
         path.write_text(self.config, encoding="utf-8")
         kept = {k: v for k, v in os.environ.items() if not k.startswith("SMPPGW_")}
@@ -248,17 +282,21 @@ class Daemon:
             self.end()
 
     def assert_healthy_log(self) -> None:
-        """No fault of the gateway's own was logged, and no text of a message."""
+        """No fault of the gateway's own was logged, no text of a message, and no dlr_url."""
         output = self.output()
         assert "Traceback" not in output, output
         own = [event for event in self.log() if event["level"] in {"error", "critical"}]
-        # error is also for API answers that ask for the operator: credentials, wrong URL.
-        assert [event for event in own if event["event"] != "message_refused"] == []
+        # error is also for what the API says that asks for the operator: credentials, wrong
+        # URL, no credit left.
+        assert [one for one in own if one["event"] not in {"message_refused", "report_taken"}] == []
         assert [event for event in self.log() if event["event"] == "python_warning"] == []
         said = [str(value) for event in self.log() for value in event.values()] + self.stderr
         for text in self.texts:
             quoted = [words for words in said if text[:TELLING] in words]
             assert quoted == [], f"a message's text was logged: {text[:TELLING]}"
+        assert "/dlr/" not in output
+        assert " stat:" not in output, "a receipt's text was logged"
+        assert [token for token in self.tokens if token[:TELLING] in output] == []
 
     def admin(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str, str]:
         """Status, content type and body."""
@@ -289,6 +327,8 @@ class Daemon:
         found = self.sandbox(f"/sandbox/messages?limit={limit}")["messages"]
         texts = {message["request"]["messages"][0]["text"] for message in found}
         self.texts |= {text for text in texts if len(text) >= TELLING}
+        urls = {message["request"].get("dlr_url", "") for message in found} - {""}
+        self.tokens |= {url.rpartition("/")[2] for url in urls}
         return [message for message in reversed(found) if to in {"", message["to"]}]
 
     def accepted_texts(self, to: str) -> list[str]:

@@ -67,3 +67,23 @@ def send(client: Client, to: str, text: bytes, **fields: Any) -> Any:
     found = answer(client)
     assert found.sequence == sequence
     return found
+
+
+def exchange(client: Client, answers: int, receipts: int) -> tuple[dict[int, Any], list[Any]]:
+    """Read until so many of both have come, and answer each deliver_sm.
+
+    Returns the submit_sm_resps by sequence_number, and the receipts in their order.
+    """
+    answered: dict[int, Any] = {}
+    found: list[Any] = []
+    while len(answered) < answers or len(found) < receipts:
+        one = client.read_pdu()
+        if one.command == "deliver_sm":
+            found.append(one)
+            response = make_pdu("deliver_sm_resp", client=client)
+            response.sequence = one.sequence
+            client.send_pdu(response)
+        else:
+            assert one.command == "submit_sm_resp", one.command
+            answered[one.sequence] = one
+    return answered, found

@@ -199,11 +199,13 @@ def data(
     *,
     sender: str = "Demo",
     esm_class: int = 0,
+    registered_delivery: int = 0,
     data_coding: int = 0,
 ) -> bytes:
     """A data_sm; its text is a parameter in `tail`."""
     addresses = b"\0" + origin(sender) + b"\1\1" + cstring(to)
-    return pdu(DATA_SM, sequence, addresses + bytes([esm_class, 0, data_coding]) + tail)
+    fields = bytes([esm_class, registered_delivery, data_coding])
+    return pdu(DATA_SM, sequence, addresses + fields + tail)
 
 
 def payload(text: bytes) -> bytes:

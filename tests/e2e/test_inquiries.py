@@ -26,7 +26,7 @@ UNKNOWN = "6a4b4b6c-6f5a-4d3e-9c2b-1f0e8d7c6b5a"
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
+    with Sandbox("--delivery-delay", "3600") as running:
         yield running
 
 

@@ -23,13 +23,14 @@ from gateway.net.smpp_server import SmppServer
 from gateway.omnichannel.client import Credentials
 from gateway.smpp.constants import CommandStatus
 from gateway.smpp.effects import Inquiry, Submission
-from gateway.smpp.pdu import Bind, CancelSm, CancelSmResp, QuerySmResp, SubmitSmResp
+from gateway.smpp.pdu import Bind, CancelSm, CancelSmResp, DeliverSm, QuerySmResp, SubmitSmResp, Tlv
 from gateway.smpp.session import SessionLimits
 from gateway.smpp.timers import TimerLimits
 from tests.e2e import raw_esme as wire
 from tests.e2e.raw_esme import RESP, RawEsme, pdu
 
 WINDOW = 4
+DELIVER_WINDOW = 3
 COUNTED = {f"smppgw_{name}_total" for name in ("binds", "submits", "throttled", "inquiries")}
 
 
@@ -38,7 +39,12 @@ class Door:
 
     def __init__(self) -> None:
         settings = AccountSettings.model_validate(
-            {"system_id": "demo", "password": "demo", "window": WINDOW}
+            {
+                "system_id": "demo",
+                "password": "demo",
+                "window": WINDOW,
+                "deliver_window": DELIVER_WINDOW,
+            }
         )
         self.account = Account(settings, "", Credentials.basic("user", "password"))
         self.verdict: Callable[[], Deferred[Account]] = self._welcome
@@ -97,11 +103,50 @@ class Inquiries:
         respond(kind(pdu.sequence_number, CommandStatus.ESME_RQUERYFAIL))
 
 
+class Dispatcher:
+    """Keeps what it is told; gives who joins the `receipts` at once, as far as there is room."""
+
+    def __init__(self) -> None:
+        self.receipts: list[tuple[DeliverSm, int]] = []
+        self.accounts: list[Account] = []
+        self.receivers: list[SmppConnection] = []  # there now
+        self.answers: list[tuple[int, int | None]] = []
+        self.undelivered: list[list[int]] = []  # of each that left
+        self.resumed = 0
+        self.fault: Exception | None = None
+
+    def joined(self, account: Account, receiver: SmppConnection) -> None:
+        self.accounts.append(account)
+        self.receivers.append(receiver)
+        self.give(receiver)
+
+    def answered(self, receiver: SmppConnection, tag: int, command_status: int | None) -> None:
+        assert receiver in self.receivers
+        self.answers.append((tag, command_status))
+        if self.fault is not None:
+            raise self.fault
+        self.give(receiver)
+
+    def left(self, receiver: SmppConnection, undelivered: list[int]) -> None:
+        assert receiver.room == 0
+        self.receivers.remove(receiver)  # a ValueError: it left twice
+        self.undelivered.append(undelivered)
+
+    def writable(self, receiver: SmppConnection) -> None:
+        assert receiver in self.receivers
+        self.resumed += 1
+        self.give(receiver)
+
+    def give(self, receiver: SmppConnection) -> None:
+        while self.receipts and receiver.room:
+            receiver.deliver(*self.receipts.pop(0))
+
+
 class Gateway:
     def __init__(self, reactor: Any, in_reactor: Callable[..., Any]) -> None:
         self.call, self.reactor = in_reactor, reactor
         self.door, self.relay, self.metrics = Door(), Relay(), Metrics()
-        self.inquiries = Inquiries()
+        self.inquiries, self.dispatcher = Inquiries(), Dispatcher()
         self.capture = LogCapture()
         log = structlog.wrap_logger(None, processors=[self.capture]).bind()
         timers = TimerLimits(session_init=0.6, pdu_read=0.6, enquire_link=0, unbind=0.6)
@@ -112,6 +157,7 @@ class Gateway:
             self.door,
             self.relay,
             self.inquiries,
+            self.dispatcher,
             self.metrics,
             log,
         )
@@ -161,6 +207,7 @@ class Gateway:
         self.call(lambda: gone[0])
         assert not self.server.connections
         assert not self.server._beat.running
+        assert not self.dispatcher.receivers, "every one of them has left"
 
 
 @pytest.fixture
@@ -662,3 +709,236 @@ def test_a_fault_behind_an_accepted_bind_ends_the_connection(gateway: Gateway) -
     (event,) = gateway.events("bind_failed")
     assert "ZeroDivisionError" in event["failure"]
     assert gateway.door.account.binds == 0
+
+
+# Receipts.
+
+DELIVER_RESP = wire.DELIVER_SM | RESP
+RX_T_APPN = 0x64
+TLVS = (Tlv(0x0427, b"\2"), Tlv(0x001E, b"7\0"))
+
+
+def receipts(*tags: int, tlvs: tuple[Tlv, ...] = TLVS) -> list[tuple[DeliverSm, int]]:
+    return [(DeliverSm(0, 0, short_message=b"id:%d" % tag, tlvs=tlvs), tag) for tag in tags]
+
+
+def received(client: RawEsme, sequence: int, tag: int, tlvs: bool = True) -> None:
+    """The next PDU is the receipt with this tag."""
+    found = client.expect()
+    assert (found.command_id, found.status, found.sequence) == (wire.DELIVER_SM, 0, sequence)
+    text = b"id:%d" % tag
+    tail = wire.tlv(0x0427, b"\2") + wire.tlv(0x001E, b"7\0") if tlvs else b""
+    assert found.body.endswith(bytes([len(text)]) + text + tail)
+
+
+def deliver(gateway: Gateway, *tags: int) -> SmppConnection:
+    """Give the only receiver these; all in one turn of the reactor."""
+    (receiver,) = gateway.dispatcher.receivers
+
+    def give() -> None:
+        for one in receipts(*tags):
+            receiver.deliver(*one)
+
+    gateway.call(give)
+    return receiver
+
+
+@pytest.mark.parametrize("command_id", [wire.BIND_RECEIVER, wire.BIND_TRANSCEIVER])
+@pytest.mark.parametrize("version", [0x33, 0x34])
+def test_a_receipt_and_its_answer(gateway: Gateway, command_id: int, version: int) -> None:
+    with RawEsme(gateway.port).bind(command_id, interface_version=version) as client:
+        gateway.until(lambda: gateway.dispatcher.receivers)
+        receiver = deliver(gateway, 70, 71)
+        assert (receiver.room, receiver.session_id[0]) == (DELIVER_WINDOW - 2, "s")
+        received(client, 1, 70, version >= 0x34)
+        received(client, 2, 71, version >= 0x34)
+        client.send(pdu(DELIVER_RESP, 2, b"\0", RX_T_APPN), pdu(DELIVER_RESP, 1, b"an id\0"))
+        gateway.until(lambda: len(gateway.dispatcher.answers) == 2)
+        assert gateway.dispatcher.answers == [(71, RX_T_APPN), (70, 0)]
+        assert receiver.room == DELIVER_WINDOW
+        assert client.alive()
+    gateway.until(lambda: gateway.dispatcher.undelivered)
+    assert gateway.dispatcher.undelivered == [[]]
+    (ended,) = gateway.events("session_ended")
+    assert "undelivered" not in ended
+    assert gateway.dispatcher.accounts == [gateway.door.account]
+    labels = {"direction": "out", "command_id": "deliver_sm"}
+    assert gateway.sample("smppgw_pdus_total", **labels) == 2
+    labels = {"direction": "in", "command_id": "deliver_sm_resp"}
+    assert gateway.sample("smppgw_pdus_total", **labels) == 2
+
+
+def test_a_transmitter_never_joins(gateway: Gateway) -> None:
+    with gateway.bound(wire.BIND_TRANSMITTER) as client:
+        assert client.alive()
+        assert gateway.connection().room == 0
+    gateway.until(lambda: not gateway.server.connections)
+    assert not gateway.dispatcher.accounts
+    assert not gateway.dispatcher.undelivered
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_waits_leaves_behind_the_bind_response(gateway: Gateway, at_once: bool) -> None:
+    gateway.dispatcher.receipts = receipts(70, 71, 72, 73)
+    verdict: Deferred[Account] = Deferred()
+    if not at_once:
+        gateway.door.verdict = lambda: verdict
+    with RawEsme(gateway.port) as client:
+        client.send(pdu(wire.BIND_TRANSCEIVER, 9, wire.bind_body()), pdu(wire.ENQUIRE_LINK, 10))
+        if not at_once:
+            gateway.until(lambda: gateway.door.peers)
+            assert gateway.connection().room == 0
+            gateway.door.account.binds = 1
+            gateway.call(verdict.callback, gateway.door.account)
+        assert client.expect().command_id == wire.BIND_TRANSCEIVER | RESP
+        assert client.expect().command_id == wire.ENQUIRE_LINK | RESP
+        for sequence, tag in ((1, 70), (2, 71), (3, 72)):
+            received(client, sequence, tag)
+        assert client.alive(), "the window is full"
+        client.send(pdu(DELIVER_RESP, 2))
+        received(client, 4, 73)
+
+
+@pytest.mark.parametrize("behind", [pdu(wire.UNBIND, 2), b"GET / HTTP/1.1\r\n"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_who_binds_and_is_gone_never_joins(gateway: Gateway, at_once: bool, behind: bytes) -> None:
+    gateway.dispatcher.receipts = receipts(70)
+    verdict: Deferred[Account] = Deferred()
+    if not at_once:
+        gateway.door.verdict = lambda: verdict
+    with RawEsme(gateway.port) as client:
+        client.send(pdu(wire.BIND_RECEIVER, 1, wire.bind_body()), behind)
+        if not at_once:
+            gateway.until(lambda: gateway.door.peers)
+            gateway.door.account.binds = 1
+            gateway.call(verdict.callback, gateway.door.account)
+        assert client.expect().command_id == wire.BIND_RECEIVER | RESP
+    gateway.until(lambda: not gateway.server.connections)
+    assert not gateway.dispatcher.accounts
+    assert not gateway.dispatcher.undelivered
+    assert len(gateway.dispatcher.receipts) == 1
+
+
+def test_a_receipt_that_is_never_answered_gives_its_place_back(gateway: Gateway) -> None:
+    gateway.server.limits = SessionLimits(timers=TimerLimits(response=0.2, enquire_link=0))
+    with gateway.bound() as client:
+        gateway.until(lambda: gateway.dispatcher.receivers)
+        receiver = deliver(gateway, 70)
+        received(client, 1, 70)
+        gateway.until(lambda: gateway.dispatcher.answers)
+        assert gateway.dispatcher.answers == [(70, None)]
+        assert receiver.room == DELIVER_WINDOW
+        client.send(pdu(DELIVER_RESP, 1))
+        assert client.alive()
+    assert gateway.dispatcher.answers == [(70, None)]
+    assert gateway.sample("smppgw_pdu_errors_total", reason="unexpected_response") == 1
+
+
+def test_who_unbinds_leaves_what_it_did_not_answer(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        gateway.until(lambda: gateway.dispatcher.receivers)
+        deliver(gateway, 70, 71, 72)
+        client.send(pdu(DELIVER_RESP, 2), pdu(wire.UNBIND, 7), pdu(DELIVER_RESP, 1))
+        assert client.rest()[-1].command_id == wire.UNBIND | RESP
+    gateway.until(lambda: not gateway.server.connections)
+    assert gateway.dispatcher.answers == [(71, 0)]
+    assert gateway.dispatcher.undelivered == [[70, 72]]
+    (ended,) = gateway.events("session_ended")
+    assert (ended["undelivered"], ended["unanswered"]) == (2, 0)
+
+
+def test_who_unbinds_is_heard_until_its_submits_are_answered(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        gateway.until(lambda: gateway.dispatcher.receivers)
+        receiver = deliver(gateway, 70, 71)
+        client.send(wire.submit(2), pdu(wire.UNBIND, 3))
+        gateway.until(lambda: gateway.relay.waiting)
+        assert receiver.room == 0
+        assert gateway.dispatcher.undelivered == []
+        client.send(pdu(DELIVER_RESP, 2))
+        gateway.until(lambda: gateway.dispatcher.answers)
+        gateway.call(gateway.relay.settle)
+        assert client.rest()[-1].command_id == wire.UNBIND | RESP
+    assert gateway.dispatcher.answers == [(71, 0)]
+    assert gateway.dispatcher.undelivered == [[70]]
+
+
+@pytest.mark.parametrize("leave", [reset, lambda client: client.socket.close()])
+def test_who_hangs_up_leaves_what_it_did_not_answer(
+    gateway: Gateway, leave: Callable[[RawEsme], None]
+) -> None:
+    client = gateway.bound(wire.BIND_RECEIVER)
+    gateway.until(lambda: gateway.dispatcher.receivers)
+    receiver = deliver(gateway, 70, 71)
+    received(client, 1, 70)
+    received(client, 2, 71)
+    leave(client)
+    gateway.until(lambda: not gateway.server.connections)
+    assert gateway.dispatcher.undelivered == [[70, 71]]
+    (ended,) = gateway.events("session_ended")
+    assert ended["undelivered"] == 2
+    assert receiver.room == 0
+    gateway.dispatcher.receivers.append(receiver)  # a dispatcher that has not heard of it
+    gateway.call(receiver.deliver, *receipts(72)[0])
+    gateway.dispatcher.receivers.clear()
+    assert gateway.dispatcher.answers == [(72, None)]
+
+
+def test_a_shutdown_does_not_wait_for_unanswered_receipts(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        gateway.until(lambda: gateway.dispatcher.receivers)
+        receiver = deliver(gateway, 70, 71)
+        gateway.call(lambda: [gateway.server.shut_down()])
+        assert receiver.room == 0
+        received(client, 1, 70)
+        received(client, 2, 71)
+        assert client.expect() == wire.Pdu(16, wire.UNBIND, 0, 3, b"")
+        client.send(pdu(DELIVER_RESP, 2), pdu(wire.UNBIND | RESP, 3))
+        assert client.rest() == []
+    gateway.until(lambda: not gateway.server.connections)
+    assert gateway.dispatcher.answers == [(71, 0)]
+    assert gateway.dispatcher.undelivered == [[70]]
+
+
+def test_who_does_not_read_gets_no_more_until_it_does(gateway: Gateway) -> None:
+    settings = {"system_id": DEMO, "password": "demo", "deliver_window": 10_000}
+    gateway.door.account = Account(
+        AccountSettings.model_validate(settings), "", Credentials.basic("user", "password")
+    )
+    # 24 MiB, far more than the kernel keeps for both ends
+    count = 24 * 16
+    large = (Tlv(0x0424, b"x" * 65_000),)
+    waiting = receipts(*range(count), tlvs=large)
+    seen: list[int] = []
+
+    def stuck() -> bool:
+        seen.append(len(waiting))
+        return len(seen) > 10 and len(set(seen[-10:])) == 1
+
+    with gateway.bound() as client:
+        gateway.until(lambda: gateway.dispatcher.receivers)
+        gateway.dispatcher.receipts = waiting
+        gateway.call(gateway.dispatcher.give, gateway.connection())
+        gateway.until(stuck)
+        left, resumed = len(waiting), gateway.dispatcher.resumed
+        assert left > 0
+        assert gateway.connection().room == 0
+        assert [client.expect().sequence for _ in range(count)] == list(range(1, count + 1))
+        assert waiting == []
+        assert gateway.dispatcher.resumed > resumed
+        gateway.until(lambda: gateway.connection().room == 10_000 - count)
+    gateway.until(lambda: gateway.dispatcher.undelivered)
+    assert gateway.dispatcher.undelivered == [list(range(count))]
+
+
+def test_a_fault_of_the_dispatcher_ends_the_connection(gateway: Gateway) -> None:
+    with gateway.bound() as client:
+        gateway.until(lambda: gateway.dispatcher.receivers)
+        deliver(gateway, 70, 71)
+        gateway.dispatcher.fault = ZeroDivisionError("ours")
+        received(client, 1, 70)
+        received(client, 2, 71)
+        client.send(pdu(DELIVER_RESP, 1))
+        assert client.rest() == []
+    gateway.until(lambda: not gateway.server.connections)
+    assert gateway.dispatcher.undelivered == [[71]]

@@ -27,6 +27,7 @@ from gateway.omnichannel.outcome import (
     state_of,
 )
 from gateway.omnichannel.payload import ApiError
+from gateway.omnichannel.report import read_report_overrides
 from gateway.smpp.constants import CommandStatus, MessageState
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "status-table.md"
@@ -581,8 +582,10 @@ def test_the_page_has_every_outcome() -> None:
 
 
 def test_the_pages_examples_of_overrides_can_be_used() -> None:
-    [example] = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text("utf-8"), re.S)
-    table = tomllib.loads(example)["omnichannel"]["status_overrides"]
+    examples = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text("utf-8"), re.S)
+    tables = tomllib.loads("".join(examples))["omnichannel"]
+    assert len(read_report_overrides(tables["report_overrides"])) == 3
+    table = tables["status_overrides"]
     overrides = read_overrides(table)
     assert len(overrides) == len(table) == 7
     assert judge(429, b"", overrides).command_status.name == "ESME_RMSGQFUL"

@@ -43,6 +43,7 @@ ID = "5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11"
                 time_to_send="2026-12-31T10:00:00Z",
                 priority="high",
                 autoconvert="full",
+                dlr_url="https://gw.example.com/dlr/k1AbC-_",
             ),
             {
                 "to": "+37255500001",
@@ -57,6 +58,7 @@ ID = "5bca2f3e-9a31-4e2b-8d8f-0c7f0c1f8f11"
                 ],
                 "time_to_send": "2026-12-31T10:00:00Z",
                 "priority": "high",
+                "dlr_url": "https://gw.example.com/dlr/k1AbC-_",
             },
         ),
         # No sender: the account's default at the API. An empty string would be refused there.

@@ -331,7 +331,7 @@ def test_what_trial_users_may_ask(trial: Trial) -> None:
     shown = trial("GET", "/sandbox/messages?limit=2").json()["messages"]
     assert [each["to"] for each in shown] == ["+37255500002", "+37255500001"]
     assert shown[0]["request"] == message("+37255500002", reference=2)
-    assert set(shown[0]) == {"omnimessage_id", "to", "received", "request"}
+    assert set(shown[0]) == {"omnimessage_id", "to", "received", "request", "status"}
     assert len(trial("GET", "/sandbox/messages").json()["messages"]) == 3
     for wrong in ("x", "-1", "1" * 5000):
         assert trial("GET", f"/sandbox/messages?limit={wrong}").status_code == 400

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from gateway.sandbox.lifecycle import DELIVERED, Timeline
 from gateway.sandbox.state import Messages, MessageState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def state(omnimessage_id: str, time_to_send: datetime | None = None) -> MessageState:
-    return MessageState(omnimessage_id, "+37255500001", (), NOW, time_to_send)
+    timeline = Timeline(DELIVERED, time_to_send or NOW, 1.0)
+    return MessageState(omnimessage_id, "+37255500001", (), NOW, timeline)
 
 
 def test_the_oldest_are_forgotten_first() -> None:
@@ -30,7 +32,7 @@ def test_only_what_is_scheduled_and_not_yet_sent_can_be_cancelled_and_only_once(
     messages.keep(state("due", NOW), {})
     messages.keep(state("later", NOW + timedelta(seconds=1)), {})
     asked = ["now", "past", "due", "later", "later", "unknown"]
-    assert [messages.cancel(name, NOW) for name in asked] == [
+    assert [messages.cancel(name, NOW) is not None for name in asked] == [
         False,
         False,
         False,
@@ -40,4 +42,14 @@ def test_only_what_is_scheduled_and_not_yet_sent_can_be_cancelled_and_only_once(
     ]
     later = messages.state("later")
     assert later is not None
-    assert later.cancelled
+    assert later.cancelled == NOW
+
+
+def test_what_was_cancelled_stays_deleted() -> None:
+    messages = Messages()
+    messages.keep(state("later", NOW + timedelta(seconds=1)), {})
+    cancelled = messages.cancel("later", NOW)
+    assert cancelled is not None
+    reached = cancelled.reached(NOW + timedelta(days=1))
+    assert reached is not None
+    assert (reached.step.status, reached.at) == ("DELETED", NOW)

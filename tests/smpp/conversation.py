@@ -149,6 +149,12 @@ class Conversation:
         self._say(f"-- answer {_form(response)}")
         return self._does(lambda: self.session.respond(response, self.now))
 
+    def delivers(self, tag: int, pdu: p.DeliverSm | None = None) -> Conversation:
+        """A receipt for the ESME, known by `tag`."""
+        self._say(f"-- deliver {tag}")
+        pdu = pdu or p.DeliverSm(0, short_message=b"id:%d" % tag)
+        return self._does(lambda: self.session.deliver(pdu, tag, self.now))
+
     def shuts_down(self) -> Conversation:
         self._say("-- shut down")
         return self._does(lambda: self.session.shut_down(self.now))

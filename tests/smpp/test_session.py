@@ -694,6 +694,220 @@ def test_shutdown_of_what_is_over_does_nothing() -> None:
     talk.shuts_down() << NOTHING
 
 
+# Deliveries.
+
+RECEIVING: list[type[p.Bind]] = [p.BindReceiver, p.BindTransceiver]
+TLVS = (p.Tlv(0x0427, b"\x02"), p.Tlv(0x001E, b"7\0"))
+RESPONSE_TIMEOUT = TimerLimits(response=20, enquire_link=0)
+
+
+def sent(number: int, tag: int, tlvs: tuple[p.Tlv, ...] = ()) -> p.DeliverSm:
+    return p.DeliverSm(number, short_message=b"id:%d" % tag, tlvs=tlvs)
+
+
+def with_undelivered(*tags: int, **options: Any) -> Conversation:
+    """Their sequence_numbers run from 1."""
+    talk = bound(**options)
+    for number, tag in enumerate(tags, 1):
+        talk.delivers(tag) << sent(number, tag)
+    return talk
+
+
+@pytest.mark.parametrize("bind", RECEIVING)
+@pytest.mark.parametrize("version", [0x00, 0x33, 0x34, 0x50])
+def test_a_delivery_and_its_answer(bind: type[p.Bind], version: int) -> None:
+    talk = bound(bind(1, interface_version=version))
+    assert talk.session.may_deliver
+    for number, tag in ((1, 900), (2, 7)):
+        pdu = p.DeliverSm(55, short_message=b"id:%d" % tag, tlvs=TLVS)
+        talk.delivers(tag, pdu) << sent(number, tag, TLVS if version >= 0x34 else ())
+    assert talk.session.undelivered == 2
+    talk >> p.DeliverSmResp(2) << e.Answered(7, 0)
+    talk >> p.DeliverSmResp(1, S.ESME_RX_T_APPN) << e.Answered(900, S.ESME_RX_T_APPN)
+    assert talk.session.undelivered == 0
+    assert talk.flags == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (wire(0x80000005, 1), 0),  # 3.4 has one octet there; many send none
+        (wire(0x80000005, 1, 0, "00"), 0),
+        (wire(0x80000005, 1, 0, '"filled in" 00'), 0),  # jasmin#1124
+        (wire(0x80000005, 1, 0, '"without a NUL"'), 0),
+        (wire(0x80000005, 1, 0, "00 001D 0003 616200"), 0),
+        (wire(0x80000005, 1, 0, "00 00"), 0),
+        (wire(0x80000005, 1, 0x401), 0x401),
+        (wire(0x80000005, 1, 0x14, "00"), 0x14),
+        (wire(0x80000000, 1, 0x03), 0x03),
+    ],
+)
+def test_whatever_a_deliver_sm_resp_holds(answer: bytes, status: int) -> None:
+    talk = with_undelivered(70)
+    talk >> answer << e.Answered(70, status)
+    talk >> answer << NOTHING
+    assert "unexpected_response" in talk.flags, "the second one"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(p.DeliverSmResp(2), p.DeliverSmResp(0), p.DeliverSmResp(0x80000001), p.GenericNack(2)),
+        *(p.SubmitSmResp(1), p.DataSmResp(1), p.EnquireLinkResp(1), p.UnbindResp(1)),
+    ],
+)
+def test_what_answers_no_delivery(answer: p.Pdu) -> None:
+    talk = with_undelivered(70)
+    talk >> answer << NOTHING
+    assert talk.session.undelivered == 1
+    talk >> p.DeliverSmResp(1) << e.Answered(70, 0)
+
+
+def test_a_transmitter_gets_no_delivery() -> None:
+    talk = bound(p.BindTransmitter(1))
+    assert not talk.session.may_deliver
+    talk.delivers(70) << e.Answered(70, None)
+    assert talk.session.undelivered == 0
+
+
+def test_nothing_is_delivered_before_the_bind_is_answered() -> None:
+    talk = Conversation()
+    talk.delivers(70) << e.Answered(70, None)
+    talk >> p.BindTransceiver(1) << e.Authenticate << e.PauseReading
+    assert not talk.session.may_deliver
+    talk.delivers(71) << e.Answered(71, None)
+    talk.accepts() << e.Send << e.ResumeReading
+    talk.delivers(72) << sent(1, 72)
+
+
+def test_an_unanswered_delivery_gives_its_place_back_and_costs_nothing_else() -> None:
+    talk = with_undelivered(70, 71, timers=RESPONSE_TIMEOUT)
+    talk.later(10)
+    talk.delivers(72) << sent(3, 72)
+    talk.later(9.9) << NOTHING
+    talk.later(0.1) << e.Answered(70, None) << e.Answered(71, None)
+    assert talk.session.undelivered == 1
+    assert talk.session.may_deliver
+    talk >> [p.DeliverSmResp(1), p.DeliverSmResp(3)] << e.Answered(72, 0)
+    assert talk.flags == ["unexpected_response"], "too late"
+    for tag in range(100, 110):  # none of them is a miss
+        talk.delivers(tag) << e.Send
+        talk.later(20) << e.Answered(tag, None)
+    talk >> p.EnquireLink(9) << p.EnquireLinkResp(9)
+
+
+def test_deliveries_and_enquire_links_share_their_numbers() -> None:
+    talk = bound(timers=TimerLimits(enquire_link=30, response=60))
+    talk.delivers(70) << sent(1, 70)
+    talk.later(30) << p.EnquireLink(2)
+    talk.delivers(71) << sent(3, 71)
+    talk >> p.EnquireLinkResp(1) << NOTHING
+    assert talk.flags == ["unexpected_response"]
+    talk >> [p.DeliverSmResp(3), p.EnquireLinkResp(2), p.DeliverSmResp(1)]
+    talk << e.Answered(71, 0) << e.Answered(70, 0)
+
+
+def test_the_numbers_of_deliveries_wrap() -> None:
+    talk = bound()
+    talk.session._ours._next = 0x7FFFFFFF
+    talk.delivers(70) << sent(0x7FFFFFFF, 70)
+    talk.delivers(71) << sent(1, 71)
+    talk >> p.DeliverSmResp(0x7FFFFFFF) << e.Answered(70, 0)
+
+
+def test_a_dead_link_ends_with_what_it_was_sent() -> None:
+    talk = bound(timers=TimerLimits(enquire_link=30, response=20))
+    talk.later(30) << p.EnquireLink(1)
+    talk.later(20) << p.EnquireLink(2)
+    talk.delivers(70) << sent(3, 70)
+    talk.later(20) << e.Answered(70, None) << e.Close("enquire_link not answered twice")
+
+
+def test_deliveries_do_not_keep_a_link_alive_that_is_dead() -> None:
+    talk = bound(timers=TimerLimits(enquire_link=30, response=20))
+    talk.later(29)
+    talk.delivers(70) << sent(1, 70)
+    talk.later(1) << p.EnquireLink(2)
+
+
+def test_no_delivery_expires_while_it_is_us_who_do_not_read() -> None:
+    """Its answer may stand in the socket, and it would be sent again."""
+    talk = with_in_flight(2, window=1, timers=TimerLimits(response=20))
+    talk.delivers(70) << sent(1, 70)
+    talk >> [p.SubmitSm(3), p.DeliverSmResp(1)] << e.PauseReading
+    talk.later(60) << NOTHING
+    talk.answers(2) << e.Send << e.Submit(p.SubmitSm(3)) << e.Answered(70, 0) << e.ResumeReading
+
+
+def test_deliveries_do_not_fill_the_window_of_submits() -> None:
+    talk = with_undelivered(70, 71, window=1)
+    talk >> p.SubmitSm(2) << e.Submit(p.SubmitSm(2))
+    talk.answers(2) << e.Send
+
+
+def test_answered_deliveries_are_activity() -> None:
+    talk = bound(p.BindReceiver(1), timers=TimerLimits(inactivity=60, enquire_link=0))
+    talk.later(59)
+    talk.delivers(70) << sent(1, 70)
+    talk >> p.DeliverSmResp(1) << e.Answered(70, 0)
+    talk.later(59) << NOTHING
+    talk.delivers(71) << sent(2, 71)  # that alone is none
+    talk.later(1) << p.Unbind(3)
+    talk >> [p.DeliverSmResp(2), p.UnbindResp(3)] << e.Answered(71, 0) << e.Close
+
+
+def test_an_esme_that_unbinds_is_not_kept_waiting_by_what_it_did_not_answer() -> None:
+    talk = with_undelivered(70, 71, 72)
+    talk >> [p.DeliverSmResp(2), p.Unbind(4), p.DeliverSmResp(1)]
+    talk << e.Answered(71, 0) << p.UnbindResp(4) << e.Close("unbound")
+    assert talk.session.take_undelivered() == [70, 72]
+    assert talk.session.take_undelivered() == []
+
+
+def test_answers_count_while_an_unbind_waits_for_submits() -> None:
+    talk = with_in_flight(2)
+    talk.delivers(70) << sent(1, 70)
+    talk >> p.Unbind(3) << NOTHING
+    assert not talk.session.may_deliver
+    talk.delivers(71) << e.Answered(71, None)
+    talk >> p.DeliverSmResp(1) << e.Answered(70, 0)
+    talk.answers(2) << e.Send << p.UnbindResp(3) << e.Close
+
+
+def test_a_shutdown_unbinds_over_unanswered_deliveries_and_hears_their_answers() -> None:
+    talk = with_undelivered(70, 71)
+    talk.shuts_down() << p.Unbind(3)
+    assert not talk.session.may_deliver
+    talk >> p.DeliverSmResp(1) << e.Answered(70, 0)
+    talk >> p.UnbindResp(3) << e.Close("unbound by the gateway")
+    assert talk.session.take_undelivered() == [71]
+
+
+def test_nothing_is_delivered_while_a_shutdown_waits_for_submits() -> None:
+    talk = with_in_flight(2)
+    talk.shuts_down() << NOTHING
+    assert not talk.session.may_deliver
+    talk.delivers(70) << e.Answered(70, None)
+    talk.answers(2) << e.Send << p.Unbind(1)
+
+
+def test_an_unbind_and_deliveries_that_expire_together() -> None:
+    talk = with_undelivered(70, timers=TimerLimits(response=5, unbind=5, enquire_link=0))
+    talk.shuts_down() << p.Unbind(2)
+    talk.later(5) << e.Answered(70, None) << e.Close("no unbind_resp in time")
+
+
+def test_what_was_unanswered_when_the_connection_was_lost() -> None:
+    talk = with_undelivered(70, 71, 72)
+    talk >> p.DeliverSmResp(2) << e.Answered(71, 0)
+    talk.hangs_up()
+    assert not talk.session.may_deliver
+    talk.delivers(73) << e.Answered(73, None)
+    assert talk.session.take_undelivered() == [70, 72]
+    assert talk.session.undelivered == 0
+    talk.later(100) << NOTHING
+
+
 # After the end.
 
 

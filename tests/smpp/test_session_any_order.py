@@ -1,7 +1,8 @@
 """Anything in any order: what is true of a session whatever happens to it.
 
 Its callers keep only their part: one `respond` for every Submit, one verdict for every
-Authenticate, and no octets while reading is paused but those already read.
+Authenticate, one `take_undelivered` at the end, and no octets while reading is paused but those
+already read.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ OTHERS = [cls for cls in CLASSES if cls.command_id != p.Unbind.command_id]
 LIMITS = TimerLimits(
     session_init=20, pdu_read=15, enquire_link=12, inactivity=40, response=10, unbind=5
 )
+ANSWERS = [p.DeliverSmResp, p.EnquireLinkResp, p.UnbindResp, p.GenericNack]
 STATUSES = st.sampled_from([S.ESME_ROK, S.ESME_RINVDSTADR, S.ESME_RTHROTTLED, S.ESME_RINVDCS])
 
 
@@ -64,6 +66,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.unbinds = 0
         self.stopping = False
         self.unbinding_since: float | None = None
+        self.receives = False  # bound as receiver or transceiver
+        self.tag = 0  # of the last delivery
+        self.flying: dict[int, float] = {}  # tags unanswered, and when each was sent
         self.half = b""
         if bind is not None:  # most sessions should get somewhere
             self.ask(bind(1))
@@ -76,6 +81,10 @@ class AnyOrder(RuleBasedStateMachine):
         submits = []
         for effect in effects:
             if isinstance(effect, e.Flag):
+                continue
+            if isinstance(effect, e.Answered):
+                assert not self.closed or effect.tag == self.tag, "only what could not be sent"
+                del self.flying[effect.tag]  # a KeyError: answered twice
                 continue
             assert not self.closed, f"{effect} after Close"
             if isinstance(effect, e.Send | e.Refuse):
@@ -94,7 +103,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert self.paused is isinstance(effect, e.ResumeReading)
                 self.paused = not self.paused
             elif isinstance(effect, e.Close):
-                self.closed = True
+                self.ends()
                 if effect.reason == "unbound" and self.handed_on:
                     assert self.unbinding_since is not None
                     assert self.now >= self.unbinding_since + LIMITS.unbind
@@ -102,12 +111,18 @@ class AnyOrder(RuleBasedStateMachine):
             self.unbinding_since = self.now
         return submits
 
+    def ends(self) -> None:
+        self.closed = True
+        assert self.session.take_undelivered() == list(self.flying), "each of them, oldest first"
+        self.flying.clear()
+
     def sent(self, pdu: p.Pdu) -> None:
         assert decode(encode(pdu)) == pdu
         assert self.to_check is None, f"{pdu} before the bind was answered"
         number = pdu.sequence_number
-        if isinstance(pdu, p.Unbind | p.EnquireLink):
+        if isinstance(pdu, p.Unbind | p.EnquireLink | p.DeliverSm):
             assert self.bound
+            assert self.receives or not isinstance(pdu, p.DeliverSm)
             assert number == len(self.own_sent) + 1
             self.own_sent.append(number)
             self.unbinds += isinstance(pdu, p.Unbind)
@@ -177,9 +192,9 @@ class AnyOrder(RuleBasedStateMachine):
             self.ask(p.Unbind(number))
 
     @precondition(lambda self: self.own_sent)
-    @rule(cls=st.sampled_from([p.EnquireLinkResp, p.UnbindResp, p.GenericNack]), data=st.data())
-    def answers_us(self, cls: type[p.Pdu], data: st.DataObject) -> None:
-        self.ask(cls(data.draw(st.sampled_from(self.own_sent))))
+    @rule(cls=st.sampled_from(ANSWERS), status=STATUSES, data=st.data())
+    def answers_us(self, cls: type[p.Pdu], status: S, data: st.DataObject) -> None:
+        self.ask(cls(data.draw(st.sampled_from(self.own_sent)), status))
 
     @rule(target=unanswered, cut=st.integers(1, 15))
     def stops_in_the_middle(self, cut: int) -> object:
@@ -192,7 +207,7 @@ class AnyOrder(RuleBasedStateMachine):
     def hangs_up(self) -> None:
         self.left = self.session._framer.pending
         self.session.connection_lost()
-        self.closed = True
+        self.ends()
 
     # The gateway's moves.
 
@@ -219,6 +234,17 @@ class AnyOrder(RuleBasedStateMachine):
         assert (self.answered[number] > before) is was_open, "an answer was lost"
         return multiple(*submits)
 
+    @rule(times=st.integers(1, 3))
+    def delivers(self, times: int) -> None:
+        for _ in range(times):
+            self.tag += 1
+            self.flying[self.tag] = self.now
+            may = self.receives and not (self.closed or self.stopping or self.unbinding_since)
+            assert self.session.may_deliver is may
+            effects = self.session.deliver(p.DeliverSm(0), self.tag, self.now)
+            assert [type(effect) for effect in effects] == [e.Send if may else e.Answered]
+            self.hear(effects)
+
     @rule()
     def shuts_down(self) -> None:
         self.stopping = True
@@ -228,6 +254,8 @@ class AnyOrder(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
         self.hear(self.session.tick(self.now))
+        if not self.paused:
+            assert all(self.now - then < LIMITS.response for then in self.flying.values())
 
     # What is true at any moment.
 
@@ -236,6 +264,10 @@ class AnyOrder(RuleBasedStateMachine):
         if not self.closed:
             assert self.session.in_flight == len(self.handed_on)
             assert 0 <= self.session.in_flight <= self.window
+
+    @invariant()
+    def undelivered_is_what_was_sent_and_not_answered(self) -> None:
+        assert self.session.undelivered == len(self.flying)
 
     @invariant()
     def the_states_agree(self) -> None:
@@ -274,11 +306,13 @@ class AnyOrder(RuleBasedStateMachine):
             self.now += 1
             self.hear(self.session.tick(self.now))
         assert self.closed
+        assert not self.flying
 
     def accepted(self) -> list[int]:
         bind, self.to_check = self.to_check, None
         assert bind is not None
         self.bound = not self.closed
+        self.receives = self.bound and not isinstance(bind, p.BindTransmitter)
         return self.hear(
             self.session.bind_accepted(
                 bind, self.now, window=self.window, throttle_when_full=self.throttle

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.store import dialect
 from gateway.store.sql import SqlStore
 from tests.store.databases import DATABASES, LASTING, OpenStore
 
@@ -18,6 +19,22 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlStore]:
     opened = SqlStore(DATABASES[request.param](tmp_path), max_parts=10)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="module")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """For tests that commit a thousand times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dialect, "_PRAGMAS", (*dialect._PRAGMAS, "PRAGMA synchronous = OFF"))
+        yield
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty store. A copy of it is opened quicker than tables are made."""
+    file = tmp_path_factory.mktemp("empty") / "store.db"
+    SqlStore(f"sqlite:///{file}", max_parts=1).close()
+    return file
 
 
 @pytest.fixture(params=LASTING)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.store.base import Complete, ExpiredSet, NewPart, SetKey, Store, Waiting
+from gateway.store.base import Complete, ExpiredSet, NewPart, SetKey, Waiting
+from gateway.store.contract import Store
 from gateway.store.sql import SqlStore
 
 

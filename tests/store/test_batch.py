@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from gateway.store import batch
 from gateway.store.base import (
     Added,
     Complete,
     Counts,
     ExpiredSet,
     FailedSet,
+    Look,
     NewPart,
+    Retry,
     StoreFull,
     StoreUnavailable,
     Waiting,
 )
-from gateway.store.batch import (
+from gateway.store.batch import run_batch
+from gateway.store.operations import (
+    NAMES,
+    Claim,
+    ClaimAwaited,
+    EndAwaited,
     Expire,
+    ExpireReceipts,
     FindId,
     KeepId,
     LoadMemories,
+    LookAt,
+    Operation,
+    Postpone,
     Purge,
     Release,
     SaveMemories,
     Settle,
-    run_batch,
+    SettleReceipt,
 )
 from gateway.store.sql import SqlStore
 from tests.store.parts import added, complete, key, part, poison
+from tests.store.receipts import awaited, names, report
 
 
 def test_every_kind_gets_its_own_result(store: SqlStore) -> None:
@@ -48,10 +61,10 @@ def test_every_kind_gets_its_own_result(store: SqlStore) -> None:
             KeepId("bank", "00000002", 1.0),
             Expire(2.0, 10),
             part(2, b"2 again"),
-            Purge(0.5, 0.5),
+            Purge(0.5, 0.5, 0.5),
             Release(refused, "refused"),
             part(1, b"next"),
-            FailedSet(overdue, []),
+            FailedSet(overdue, None),
             SaveMemories({"bank": b"m"}),
             Settle(sent),
         ],
@@ -66,6 +79,51 @@ def test_every_kind_gets_its_own_result(store: SqlStore) -> None:
     assert isinstance(results[8], Waiting)
     assert results[9:] == [None, None, None]
     assert store.counts() == Counts(3, 3)
+
+
+def test_every_kind_of_receipts_gets_its_own_result(store: SqlStore) -> None:
+    """In the worst order, so that it is the batch that says which kind is first."""
+    [told] = store.report([report("sent", leased=True)])
+    store.report([report("held", kind="unknown"), report("old", due_at=1.0, system_id="shop")])
+    results = run_batch(
+        store,
+        [
+            LookAt(50.0),
+            ClaimAwaited(30.0, 9, 99.0),
+            ExpireReceipts(2.0, 60.0, 9),
+            Claim(50.0, [("bank", 9)]),
+            report("held"),
+            report("asked"),
+            EndAwaited(awaited("ended").key),
+            Postpone(awaited("late").key, 31.0),
+            awaited("ended"),
+            awaited("late"),
+            awaited("asked"),
+            awaited("still"),
+            SettleReceipt(Retry(told.ids[0], 49.0, 8)),
+        ],
+    )
+    [claims] = results[3]  # type: ignore[misc]
+    assert sorted(names(claims)) == ["asked", "held", "sent"]  # type: ignore[has-type]
+    assert {one.kind for one in claims} == {"final"}  # type: ignore[has-type]
+    assert results[0] == Look(12.0, changed=False)
+    assert results[1] == [awaited("still")]
+    assert results[2] == ["shop"]
+    assert [getattr(one, "outcome", one) for one in results[4:6]] == ["new", "new"]
+    assert results[6:] == [None] * 7
+    assert store.counts() == Counts(0, 0, receipts=3, dead=1, awaited=2)
+
+
+def test_what_can_be_delivered_is_not_given_up(store: SqlStore) -> None:
+    store.report([report()])
+    results = run_batch(store, [ExpireReceipts(99.0, 99.0, 9), Claim(99.0, [("bank", 9)])])
+    assert results[0] == []
+
+
+def test_every_operation_has_a_name_and_a_place() -> None:
+    kinds = set(get_args(Operation))
+    assert kinds == set(NAMES) == {kind for kind, _ in batch._KINDS}
+    assert len(set(NAMES.values())) == len(kinds)
 
 
 def test_a_bad_operation_harms_no_other(store: SqlStore) -> None:

@@ -9,25 +9,19 @@ from gateway.smpp.constants import CommandStatus
 from gateway.store.base import (
     Complete,
     Counts,
+    Dead,
+    Delivered,
     FailedSet,
-    PendingReceipt,
     StoredPart,
     StoreFull,
     StoreUnavailable,
     Waiting,
+    message_key,
 )
-from gateway.store.schema import PENDING_RECEIPTS
 from gateway.store.sql import SqlStore
 from tests.store.databases import OpenStore
 from tests.store.parts import added, complete, contents, everything, key, part
-
-RECEIPT = PendingReceipt("bank", "id-1", b"\x00receipt", 5, 1_000.125, 1_300.5)
-
-
-def receipts(store: SqlStore) -> list[tuple[object, ...]]:
-    with store.transaction() as connection:
-        rows = connection.execute(PENDING_RECEIPTS.select().order_by(PENDING_RECEIPTS.c.id))
-        return [tuple(row)[1:] for row in rows]
+from tests.store.receipts import awaited, claimed, live, names, report
 
 
 class TestAdd:
@@ -205,8 +199,7 @@ class TestSettleAndRelease:
         elif act == "release":
             store.release([(base, "refused"), (b"?" * 16, "refused")])
         else:
-            store.fail([FailedSet(base, [RECEIPT]), FailedSet(b"?" * 16, [RECEIPT])])
-        assert receipts(store) == []
+            store.fail([FailedSet(base, report()), FailedSet(b"?" * 16, report())])
         assert store.counts() == Counts(1, 1)
         assert everything(store)[base].outcome == ""
 
@@ -277,15 +270,14 @@ class TestExpire:
     def test_failing_leaves_receipts_in_its_place(self, store: SqlStore) -> None:
         base = added(store, 1, b"1").base
         store.expire(2_000.0, 10)
-        store.fail([FailedSet(base, [RECEIPT, RECEIPT._replace(message_id="id-2")])])
-        assert store.counts() == Counts(0, 0)
-        times = (1_000_125_000, 1_300_500_000)
-        assert receipts(store) == [
-            ("bank", "id-1", b"\x00receipt", 5, *times),
-            ("bank", "id-2", b"\x00receipt", 5, *times),
-        ]
-        store.fail([FailedSet(base, [RECEIPT])])
-        assert len(receipts(store)) == 2
+        other = added(store, 1, b"1", key(reference=1)).base
+        store.expire(2_000.0, 10)
+        # What is told of a failed set is claimed like any other, whatever its report says.
+        failed = FailedSet(base, report("m", "id-1", "id-2", leased=True))
+        store.fail([failed, FailedSet(other, None)])
+        assert store.counts() == Counts(0, 0, receipts=2)
+        store.fail([failed._replace(report=report("other"))])
+        assert names(claimed(store)) == ["id-1", "id-2"]
 
 
 class TestShortIds:
@@ -338,41 +330,55 @@ class TestTheRest:
 
     def test_purge_keeps_what_is_young(self, store: SqlStore) -> None:
         store.keep_ids([("bank", "00000001", 10.0), ("bank", "00000002", 20.0)])
-        bases = [added(store, 1, b"1", key(reference=n)).base for n in range(2)]
-        store.expire(2_000.0, 10)
-        store.fail(
-            [
-                FailedSet(base, [RECEIPT._replace(done_at=done_at)])
-                for base, done_at in zip(bases, (30.0, 40.0), strict=True)
-            ]
-        )
-        assert not store.purge(20.0, 40.0)
+        old = report("old", key=message_key(29.9, "old"), leased=True)
+        young = report("young", key=message_key(30.0, "young"), leased=True)
+        [[one], [other]] = [reported.ids for reported in store.report([old, young])]
+        store.settle_receipts([Dead(one, 8, "x", 39.9), Dead(other, 8, "x", 40.0)])
+        assert not store.purge(20.0, 30.0, 40.0)
         assert store.find_ids([("bank", 1), ("bank", 2)]) == [None, "00000002"]
-        assert [row[-1] for row in receipts(store)] == [40_000_000]
+        assert [one.outcome for one in store.report([old, young])] == ["new", "repeated"]
+        assert store.counts() == Counts(0, 0, receipts=1, dead=1)
+
+    def test_each_table_is_purged_in_bites(
+        self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gateway.store.sql._PURGED_AT_ONCE", 2)
+        reports = [report(f"{n}", key=message_key(n, f"{n}"), leased=True) for n in range(5)]
+        told = store.report(reports)
+        store.settle_receipts([Dead(one.ids[0], 8, "x", n) for n, one in enumerate(told)])
+        assert [store.purge(0.0, 5.0, 0.0) for _ in range(2)] == [True, False]
+        assert store.counts() == Counts(0, 0, dead=5)
+        assert [store.purge(0.0, 0.0, 5.0) for _ in range(2)] == [True, False]
+        assert store.counts() == Counts(0, 0)
+        assert {one.outcome for one in store.report(reports)} == {"new"}
 
     def test_purge_takes_a_bounded_bite(
         self, store: SqlStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("gateway.store.sql._PURGED_AT_ONCE", 2)
         store.keep_ids([("bank", f"0000000{n}", n / 10) for n in range(1, 6)])
-        assert [store.purge(2.0, 0.0) for _ in range(2)] == [True, False]
+        assert [store.purge(2.0, 0.0, 0.0) for _ in range(2)] == [True, False]
         assert store.find_ids([("bank", n) for n in range(1, 6)]) == [None] * 5
 
     def test_what_raises_in_a_transaction_leaves_nothing(self, store: SqlStore) -> None:
         done = complete(store.add([part(1, b"1"), part(2, b"2")])[1])
         overdue = added(store, 1, b"1", key(reference=1), deadline=1.0).base
+        [leased] = store.report([report("leased", leased=True)])[0].ids
 
         def everything_at_once() -> None:
             with store.transaction():
                 store.settle([done.base])
-                store.fail([FailedSet(one.base, [RECEIPT]) for one in store.expire(2.0, 10)])
+                store.fail([FailedSet(one.base, report()) for one in store.expire(2.0, 10)])
+                store.await_reports([awaited("other")])
+                store.settle_receipts([Delivered(leased)])
                 store.add([part(1, b"9", key(reference=9)), part(2, b"9", key(reference=9))])
                 raise KeyError("a fault")
 
         with pytest.raises(KeyError):
             everything_at_once()
-        assert store.counts() == Counts(2, 2)
-        assert receipts(store) == []
+        assert store.counts() == Counts(2, 2, receipts=1)
+        assert live(store) == ["leased"]
+        store.settle_receipts([Delivered(leased)])
         assert list(everything(store)) == [overdue]
         store.settle([done.base, overdue])
         assert store.counts() == Counts(0, 0)

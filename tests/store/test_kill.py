@@ -75,7 +75,7 @@ def check(url: str, promises: Promises) -> None:
                 assert numbers <= stored.get(message, set()), message
         for message in promises.settled:
             assert message not in stored
-        assert counts == (len(stored), sum(map(len, stored.values())))
+        assert counts[:2] == (len(stored), sum(map(len, stored.values())))
         store.release([(base, "unknown") for base in sets])
         for message, numbers in stored.items():
             total = writer.key(message).total
@@ -85,7 +85,7 @@ def check(url: str, promises: Promises) -> None:
             assert isinstance(done, Complete)
             assert done.pdus == tuple(writer.pdu(message, n) for n in range(1, total + 1))
             store.settle([done.base])
-        assert store.counts() == (0, 0)
+        assert store.counts()[:2] == (0, 0)
 
 
 def test_what_was_acknowledged_survives_every_kill(tmp_path: Path) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.store import dialect
 from gateway.store.base import (
     Complete,
+    Counts,
     ExpiredSet,
     FailedSet,
     NewPart,
@@ -22,10 +24,13 @@ from gateway.store.base import (
     StoreFull,
     Waiting,
 )
-from gateway.store.batch import Expire, Operation, Release, Settle, run_batch
+from gateway.store.batch import run_batch
+from gateway.store.operations import Expire, Operation, Release, Settle
 from gateway.store.sql import SqlStore
 from tests.store.model import Model
 from tests.store.parts import everything, key
+
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 ROOM: Final = 6
 KEYS: Final = [key(total=1), key(total=2), key(total=2, reference=8), key(total=3)]
@@ -127,7 +132,7 @@ def _operation(one: tuple[Any, ...], known: list[bytes]) -> Operation:
     base = known[-1 - rest[0] % len(known)] if known else b"none"
     if kind == "settle":
         return Settle(base)
-    return Release(base, rest[1]) if kind == "release" else FailedSet(base, [])
+    return Release(base, rest[1]) if kind == "release" else FailedSet(base, None)
 
 
 def _apply(model: Model, one: Operation) -> object:
@@ -143,18 +148,11 @@ def _apply(model: Model, one: Operation) -> object:
     return None
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _no_waiting_for_the_disk() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dialect, "_PRAGMAS", (*dialect._PRAGMAS, "PRAGMA synchronous = OFF"))
-        yield
-
-
 @contextmanager
-def pair(batched: bool) -> Iterator[Pair]:
+def pair(empty: Path, batched: bool) -> Iterator[Pair]:
     with (
         tempfile.TemporaryDirectory() as place,
-        closing(Pair(f"sqlite:///{place}/s.db", batched)) as both,
+        closing(Pair(f"sqlite:///{shutil.copy(empty, place)}", batched)) as both,
     ):
         yield both
 
@@ -165,8 +163,8 @@ def pair(batched: bool) -> Iterator[Pair]:
 @example(batches=[[A1, A2, A1, A2], [("release", 0, "unknown"), ("release", 1, "refused"), A2]])
 @example(batches=[[A1, A2, A1], "reopen", [A2, A2], "reopen", [("expire", 20.0, 3)]])
 @example(batches=[[A1, A2], [("settle", 0), ("release", 0, "refused"), A1, A2], [("settle", 1)]])
-def test_a_store_is_like_the_model(batched: bool, batches: list[Any]) -> None:
-    with pair(batched) as both:
+def test_a_store_is_like_the_model(empty: Path, batched: bool, batches: list[Any]) -> None:
+    with pair(empty, batched) as both:
         for batch in batches:
             if batch == "reopen":
                 both.reopen()
@@ -184,4 +182,4 @@ def test_the_model_itself() -> None:
     assert model.add(NewPart(of, 2, b"2", 0.0, 1.0)) == Complete(b"0", (b"1", b"2"))
     model.release(b"0", outcome)
     assert [one.outcome for one in model.expire(1.0, 1)] == [outcome]
-    assert model.counts() == (1, 1)
+    assert model.counts() == Counts(1, 1)

@@ -15,13 +15,25 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
-from gateway.store.base import StoreUnavailable
+from gateway.smpp.codec import decode, encode
+from gateway.smpp.constants import MessageState, Tag
+from gateway.smpp.pdu import Address, DeliverSm, SubmitSm, Tlv
+from gateway.store.base import Counts, StoreUnavailable, message_key
 from gateway.store.dialect import Database
 from gateway.store.schema import METADATA, VERSION
 from gateway.store.sql import SqlStore
-from gateway.store.upgrade import MIGRATIONS, StoreTooNew, found_version, migrate, upgrade
+from gateway.store.upgrade import (
+    MIGRATIONS,
+    StoreTooNew,
+    check_version,
+    found_version,
+    migrate,
+    upgrade,
+)
 from tests.store.parts import added
+from tests.store.receipts import report
 
 
 @pytest.fixture
@@ -105,6 +117,94 @@ def test_a_migrated_store_works_and_keeps_what_it_holds(file: Path) -> None:
         with closing(SqlStore(f"sqlite:///{file}", max_parts=9)) as store:
             assert store.counts().parts == parts
             added(store, 1, b"1")
+
+
+def _failed_part(message_id: str, pdu: bytes, state: int) -> tuple[object, ...]:
+    return "bank", message_id, pdu, state, 1_700_000_000_250_000, 1_700_000_300_000_000
+
+
+def _records(*records: tuple[object, ...]) -> Callable[[Connection], None]:
+    """Brings a database to version 1, with these records of failed parts."""
+
+    def make(connection: Connection) -> None:
+        migrate(connection, "0001")
+        for record in records:
+            connection.exec_driver_sql(
+                "INSERT INTO pending_receipts (system_id, message_id, pdu, message_state, "
+                "submitted_at, done_at) VALUES (?, ?, ?, ?, ?, ?)",
+                record,
+            )
+
+    return make
+
+
+def test_a_record_of_a_failed_part_becomes_its_receipt(file: Path) -> None:
+    submit = SubmitSm(
+        7,
+        source=Address(5, 0, "Bank"),
+        destination=Address(1, 1, "37255555555"),
+        service_type="WAP",
+        registered_delivery=1,
+        short_message=b"secret",
+        tlvs=(Tlv(Tag.user_message_reference, b"\x12\x34"),),
+    )
+    opened(
+        file,
+        _records(
+            _failed_part("aa-1", encode(submit), MessageState.EXPIRED),
+            _failed_part("broken", b"?", MessageState.EXPIRED),
+            _failed_part("aa-2", encode(SubmitSm(8)), MessageState.REJECTED),
+        ),
+    )
+    with closing(SqlStore(f"sqlite:///{file}", max_parts=9)) as store:
+        assert store.counts() == Counts(0, 0, receipts=2)
+        assert store.claim(1_700_000_299.9, [("bank", 9)]) == [[]]
+        [[first, second]] = store.claim(1_700_000_300.0, [("bank", 9)])
+    assert (first.message_id, first.kind, first.attempts) == ("aa-1", "final", 0)
+    assert first.message_state == MessageState.EXPIRED
+    assert first.key == message_key(1_700_000_000.25, "aa-1")
+    assert (first.submitted_at, first.received_at) == (1_700_000_000.25, 1_700_000_300.0)
+    receipt = decode(first.pdu)
+    assert isinstance(receipt, DeliverSm)
+    assert (receipt.source, receipt.destination) == (submit.destination, submit.source)
+    assert receipt.service_type == "WAP"
+    assert receipt.short_message == (
+        b"id:aa-1 sub:001 dlvrd:000 submit date:2311142213 done date:2311142218 "
+        b"stat:EXPIRED err:255 text:"
+    )
+    assert receipt.tlvs[0] == Tlv(Tag.user_message_reference, b"\x12\x34")
+    assert b"stat:REJECTD" in second.pdu
+
+
+def test_many_records(file: Path) -> None:
+    records = [_failed_part(f"{n}", encode(SubmitSm(1)), 5) for n in range(300)]
+    opened(file, _records(*records))
+    with closing(SqlStore(f"sqlite:///{file}", max_parts=9)) as store:
+        [found] = store.claim(2e9, [("bank", 1_000)])
+        [told] = store.report([report()])
+    assert [one.message_id for one in found] == [f"{n}" for n in range(300)]
+    assert told.ids[0] > max(one.id for one in found)
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("0001", "start this version of the gateway once"),
+        (f"{VERSION + 1:04d}", "use the program of the gateway that wrote it"),
+        ("8a1f", "no gateway made it"),
+    ],
+)
+def test_a_visitor_needs_this_very_version(file: Path, version: str, words: str) -> None:
+    opened(file, upgrade)
+    opened(file, check_version)
+    set_version(file, version)
+    with pytest.raises(StoreUnavailable, match=words):
+        opened(file, check_version)
+
+
+def test_a_visitor_finds_nothing_in_an_empty_file(file: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="no gateway has opened it"):
+        opened(file, check_version)
 
 
 def set_version(file: Path, version: str) -> None:

@@ -15,8 +15,10 @@ from twisted.python.failure import Failure
 from gateway.store.base import (
     Added,
     Counts,
+    Delivered,
+    Look,
     NewPart,
-    PendingReceipt,
+    Retry,
     StoreFull,
     StoreUnavailable,
     Waiting,
@@ -24,6 +26,7 @@ from gateway.store.base import (
 from gateway.store.sql import SqlStore
 from gateway.store.worker import StoreThread
 from tests.store.parts import complete, key, part, poison, waiting
+from tests.store.receipts import awaited, report
 
 InReactor = Callable[..., Any]
 
@@ -111,14 +114,30 @@ def test_every_operation(fixture: Fixture, in_reactor: InReactor) -> None:
         assert store.counts == Counts(0, 0)
         await store.add_part(part(1, b"late"))
         [expired] = await store.expire(2_000.0, 10)
-        await store.fail(expired.base, [PendingReceipt("bank", "id", b"r", 3, 1.0, 2.0)])
-        assert store.counts == Counts(0, 0)
+        await store.fail(expired.base, report("failed"))
+        assert store.counts == Counts(0, 0, receipts=1)
+        await store.await_report(awaited("m"))
+        [asked] = await store.claim_awaited(30.0, 10, 40.0)
+        await store.postpone(asked.key, 50.0)
+        assert await store.claim_awaited(45.0, 10, 60.0) == []
+        [told] = (await store.report(report("m", leased=True))).ids
+        assert store.counts == Counts(0, 0, receipts=2)
+        await store.settle_receipt(Delivered(told))
+        await store.await_report(awaited("other"))
+        await store.end_awaited(awaited("other").key)
+        [[pending]] = await store.claim(20.0, [("bank", 10)])
+        assert pending.message_id == "failed"
+        await store.settle_receipt(Retry(pending.id, 30.0, 8))
+        assert await store.look(50.0) == Look(12.0, changed=False)
+        assert await store.expire_receipts(20.0, 60.0, 10) == ["bank"]
+        assert store.counts == Counts(0, 0, dead=1)
         assert await store.keep_id("bank", "0000000a-b", 1.0) == 10
         assert await store.find_id("bank", 10) == "0000000a-b"
         assert await store.find_id("bank", 11) is None
         await store.save_memories({"bank": b"m"})
         assert await store.load_memories() == {"bank": b"m"}
-        await store.purge(2.0, 3.0)
+        await store.purge(2.0, 3.0, 61.0)
+        assert store.counts == Counts(0, 0)
         assert await store.find_id("bank", 10) is None
 
     in_reactor(lambda: Deferred.fromCoroutine(conversation()))
@@ -306,7 +325,7 @@ def test_purge_goes_on_until_all_is_gone(
         async def conversation() -> list[str | None]:
             for n in range(1, 12):
                 await store.keep_id("bank", f"{n:08x}", float(n))
-            await store.purge(20.0, 0.0)
+            await store.purge(20.0, 0.0, 0.0)
             return [await store.find_id("bank", n) for n in range(1, 12)]
 
         assert in_reactor(lambda: Deferred.fromCoroutine(conversation())) == [None] * 11

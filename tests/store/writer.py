@@ -7,7 +7,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from gateway.store.base import Complete, NewPart, SetKey, Waiting
-from gateway.store.batch import Operation, Release, Settle, run_batch
+from gateway.store.batch import run_batch
+from gateway.store.operations import Operation, Release, Settle
 from gateway.store.sql import SqlStore
 
 

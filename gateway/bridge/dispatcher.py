@@ -1,0 +1,356 @@
+"""Receipts on their way to the ESME: from the store to a bound receiver, and what it said.
+
+- A receipt goes to one of the account's receivers and transceivers, in turn, as far as their
+  windows have room. It is deleted once its deliver_sm was answered with ESME_ROK.
+- A temporary status, no answer in time, or a session that ends sends it back to the store; it
+  is tried again, later each time. Any other status makes it dead: kept, listed, counted.
+- What waited while nobody was bound leaves oldest first, and what comes meanwhile waits
+  behind it. Otherwise a receipt is sent as soon as it is committed, without being read back.
+- Delivery is at least once: a crash between an answer and its commit repeats the receipt.
+
+Rows in the hands of this process are leased; opening the store takes leases back.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from structlog.typing import FilteringBoundLogger
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from gateway.bridge.accounts import Account
+from gateway.bridge.outbox import Outbox, Receiver
+from gateway.bridge.precedence import Precedence
+from gateway.bridge.refusals import cause_of
+from gateway.metrics import Metrics
+from gateway.smpp.codec import decode
+from gateway.smpp.constants import CommandStatus, MessageState, name_of
+from gateway.smpp.pdu import DeliverSm
+from gateway.store.base import Dead, Delivered, Pending, Retry, Returned, SettledReceipt
+
+_FIRST_BACK_OFF: Final = 1.0  # seconds before a receipt is tried again; doubles each time
+_LONGEST_BACK_OFF: Final = 300.0
+_PAGE: Final = 100  # receipts read from the store at once, unless the windows are larger
+_MOST_HELD: Final = 10_000  # receipts in memory: what comes beyond waits in the store
+
+
+class Queue(Protocol):
+    """Where receipts wait: `store.worker.StoreThread`."""
+
+    def claim(
+        self, now: float, quotas: Sequence[tuple[str, int]]
+    ) -> Deferred[list[list[Pending]]]: ...
+
+    def settle_receipt(self, settled: SettledReceipt) -> Deferred[None]: ...
+
+
+class _Flight(NamedTuple):
+    """A deliver_sm that waits for its answer."""
+
+    pending: Pending
+    account: Account
+
+
+class Dispatcher:
+    """See the head of the module. `clock` is the reactor, `now` gives wall-clock seconds."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        clock: IReactorTime,
+        now: Callable[[], float],
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        *,
+        log_messages: bool = True,
+    ) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._now = now
+        self._metrics = metrics
+        self._log = log
+        self._log_messages = log_messages
+        self._accounts: dict[Receiver, Account] = {}
+        self._outboxes: dict[str, Outbox] = {}
+        self._flights: dict[int, _Flight] = {}
+        self._precedence = Precedence()
+        self._later: list[tuple[float, int, Pending]] = []  # a heap
+        self._alarm: IDelayedCall | None = None
+        self._held = 0  # receipts leased
+        self._owed: list[SettledReceipt] = []  # what the store could not be told yet
+        self._stopping = False
+
+    # From the sessions.
+
+    def joined(self, account: Account, receiver: Receiver) -> None:
+        """A session has bound that may receive."""
+        system_id = account.system_id
+        self._accounts[receiver] = account
+        outbox = self._outboxes.setdefault(system_id, Outbox())
+        outbox.join(receiver)
+        outbox.backlogged = True  # as far as anybody knows
+        self._pump(system_id, outbox)
+
+    def left(self, receiver: Receiver, undelivered: list[int]) -> None:
+        """It receives no more; `undelivered` are the tags that it has not answered."""
+        account = self._accounts.pop(receiver, None)
+        if account is None:
+            return
+        outbox = self._outboxes[account.system_id]
+        outbox.leave(receiver)
+        mine = [self._flights.pop(tag).pending for tag in undelivered]
+        if mine:
+            self._metrics.receipt_attempts("disconnected").inc(len(mine))
+        # All have landed before the first one leaves again: none may wait for its own flight.
+        freed = [one for pending in mine for one in self._landed(pending)]
+        outbox.ready.extendleft(reversed(mine))
+        for one in freed:
+            self._line_up(one)
+        self._pump(account.system_id, outbox)
+
+    def writable(self, receiver: Receiver) -> None:
+        """It reads again."""
+        account = self._accounts.get(receiver)
+        if account is not None:
+            self._pump(account.system_id, self._outboxes[account.system_id])
+
+    def answered(self, receiver: Receiver, tag: int, command_status: int | None) -> None:
+        """The answer to a deliver_sm; None when there was none in time."""
+        flight = self._flights.pop(tag, None)
+        if flight is None:
+            return
+        pending, account = flight
+        outbox = self._outboxes[pending.system_id]
+        if command_status == CommandStatus.ESME_ROK:
+            outbox.went_well(receiver)
+            self._delivered(pending, receiver)
+        elif command_status is None or command_status in account.retried:
+            outbox.went_badly(receiver, self._clock.seconds())
+            self._retry(pending, receiver, command_status)
+        else:
+            self._dead(pending, receiver, command_status)
+        for one in self._landed(pending):
+            self._line_up(one)
+        self._pump(pending.system_id, outbox)
+
+    def _delivered(self, pending: Pending, receiver: Receiver) -> None:
+        self._metrics.receipt_attempts("delivered").inc()
+        seconds = max(0.0, self._now() - pending.received_at)
+        self._metrics.receipt_delivery.observe(seconds)
+        if self._log_messages:
+            self._log.info(
+                "receipt_delivered",
+                **_told(pending),
+                session_id=receiver.session_id,
+                seconds=round(seconds, 4),
+            )
+        self._settle(Delivered(pending.id))
+
+    def _retry(self, pending: Pending, receiver: Receiver, command_status: int | None) -> None:
+        result = "no_answer" if command_status is None else "retried"
+        self._metrics.receipt_attempts(result).inc()
+        pause = min(_FIRST_BACK_OFF * 2.0 ** min(pending.attempts, 20), _LONGEST_BACK_OFF)
+        self._log.info(
+            "receipt_retried",
+            **_told(pending),
+            session_id=receiver.session_id,
+            command_status=_status(command_status),
+            attempts=pending.attempts + 1,
+            again_in=pause,
+        )
+        self._settle(Retry(pending.id, self._now() + pause, command_status))
+
+    def _dead(self, pending: Pending, receiver: Receiver, command_status: int) -> None:
+        self._metrics.receipt_attempts("dead").inc()
+        self._log.warning(
+            "receipt_dead",
+            **_told(pending),
+            session_id=receiver.session_id,
+            command_status=_status(command_status),
+        )
+        self._settle(Dead(pending.id, command_status, "refused", self._now()))
+
+    def _settle(self, settled: SettledReceipt) -> None:
+        self._held -= 1
+        self._queue.settle_receipt(settled).addErrback(self._not_settled, settled)
+
+    def _not_settled(self, failure: Failure, settled: SettledReceipt) -> None:
+        """It stays leased, so that nobody sends it again, until the store can be told."""
+        if not self._owed:
+            self._log.error("store_failed", operation="settle_receipt", detail=cause_of(failure))
+        self._owed.append(settled)
+
+    # From the reports.
+
+    def takes(self, system_id: str) -> bool:
+        """Whether a new receipt may be leased and handed to `offer` once it is committed.
+
+        Not when nobody is there to receive it, nor when others wait in the store before it.
+        """
+        outbox = self._outboxes.get(system_id)
+        return (
+            outbox is not None
+            and bool(outbox)
+            and not outbox.backlogged
+            and not outbox.claiming
+            and self._held < _MOST_HELD
+            and not self._stopping
+        )
+
+    def offer(self, pendings: Sequence[Pending]) -> None:
+        """Receipts just committed, leased."""
+        self._held += len(pendings)
+        for pending in pendings:
+            self._line_up(pending)
+
+    def stored(self, system_id: str) -> None:
+        """A receipt was committed that is not leased."""
+        outbox = self._outboxes.get(system_id)
+        if outbox:
+            outbox.backlogged = True
+            self._pump(system_id, outbox)
+
+    def hold(self, key: bytes) -> None:
+        """No receipt of this message may leave until `release`."""
+        self._precedence.hold(key)
+
+    def release(self, key: bytes, not_before: float) -> None:
+        """What was held by `hold` may leave from the wall-clock moment `not_before` on.
+
+        Until then it is held, so that what comes meanwhile waits behind it.
+        """
+        seconds = not_before - self._now()
+        if seconds > 0:
+            self._clock.callLater(seconds, self._let_go, key)
+        else:
+            self._let_go(key)
+
+    def _let_go(self, key: bytes) -> None:
+        for pending in self._precedence.release(key):
+            self._line_up(pending)
+
+    # Sending.
+
+    def _line_up(self, pending: Pending) -> None:
+        """Send it in its turn, when its time has come and nothing must go before it."""
+        if self._precedence.park(pending):
+            return
+        if pending.due_at > self._now():
+            heapq.heappush(self._later, (pending.due_at, pending.id, pending))
+            self._set_alarm()
+            return
+        outbox = self._outboxes[pending.system_id]
+        outbox.ready.append(pending)
+        self._pump(pending.system_id, outbox)
+
+    def _set_alarm(self) -> None:
+        seconds = max(0.0, self._later[0][0] - self._now())
+        if self._alarm is not None and self._alarm.active():
+            if self._alarm.getTime() <= self._clock.seconds() + seconds:
+                return
+            self._alarm.cancel()
+        self._alarm = self._clock.callLater(seconds, self._ring)
+
+    def _ring(self) -> None:
+        now = self._now()
+        while self._later and self._later[0][0] <= now:
+            self._line_up(heapq.heappop(self._later)[2])
+        if self._later:
+            self._set_alarm()
+
+    def pump(self) -> None:
+        """Look after all accounts; call about once a second."""
+        owed, self._owed = self._owed, []
+        for settled in owed:
+            self._queue.settle_receipt(settled).addErrback(self._not_settled, settled)
+        for system_id, outbox in self._outboxes.items():
+            # Retries fall due by themselves, and an operator may have revived what was dead.
+            outbox.backlogged |= bool(outbox)
+            self._pump(system_id, outbox)
+
+    def _pump(self, system_id: str, outbox: Outbox) -> None:
+        """Send what is ready as far as there is room, and have more brought."""
+        if self._stopping:
+            return
+        if not outbox:
+            self._give_back(outbox)
+            return
+        now = self._clock.seconds()
+        while outbox.ready:
+            if self._precedence.park(outbox.ready[0]):
+                outbox.ready.popleft()
+                continue
+            receiver = outbox.next_receiver(now)
+            if receiver is None:
+                return
+            self._send(outbox.ready.popleft(), receiver)
+        if outbox.backlogged and not outbox.claiming:
+            self._claim(system_id, outbox, now)
+
+    def _give_back(self, outbox: Outbox) -> None:
+        """Nobody is bound any more: it waits in the store, where its age is watched."""
+        while outbox.ready:
+            self._settle(Returned(outbox.ready.popleft().id))
+
+    def _send(self, pending: Pending, receiver: Receiver) -> None:
+        if pending.kind == "interim":
+            self._precedence.hold(pending.key)
+        self._flights[pending.id] = _Flight(pending, self._accounts[receiver])
+        pdu = decode(pending.pdu)
+        assert isinstance(pdu, DeliverSm)  # noqa: S101  it was encoded by `reports`
+        receiver.deliver(pdu, pending.id)
+
+    def _landed(self, pending: Pending) -> list[Pending]:
+        """It flies no more; what is to be told after it, and may leave now."""
+        return self._precedence.release(pending.key) if pending.kind == "interim" else []
+
+    def _claim(self, system_id: str, outbox: Outbox, now: float) -> None:
+        room = outbox.room(now)
+        if not room:
+            return
+        outbox.claiming = True
+        outbox.backlogged = False  # what is stored from now on, this claim may not see
+        limit = max(_PAGE, room)
+        claimed = self._queue.claim(self._now(), [(system_id, limit)])
+        claimed.addCallbacks(
+            self._claimed, self._not_claimed, (system_id, outbox, limit), {}, (outbox,)
+        )
+
+    def _claimed(
+        self, found: list[list[Pending]], system_id: str, outbox: Outbox, limit: int
+    ) -> None:
+        outbox.claiming = False
+        [pendings] = found
+        outbox.backlogged |= len(pendings) >= limit
+        self._held += len(pendings)
+        outbox.ready.extend(pendings)
+        self._pump(system_id, outbox)
+
+    def _not_claimed(self, failure: Failure, outbox: Outbox) -> None:
+        """They wait where they are; `pump` comes again."""
+        outbox.claiming = False
+        outbox.backlogged = True
+        self._log.error("store_failed", operation="claim", detail=cause_of(failure))
+
+    def stop(self) -> None:
+        """Send no more. What is leased is pending again when the store is opened next."""
+        self._stopping = True
+        if self._alarm is not None and self._alarm.active():
+            self._alarm.cancel()
+
+
+def _told(pending: Pending) -> dict[str, object]:
+    """Which receipt a log line is about."""
+    return {
+        "system_id": pending.system_id,
+        "message_id": pending.message_id,
+        "message_state": name_of(MessageState, pending.message_state),
+    }
+
+
+def _status(command_status: int | None) -> str:
+    return "" if command_status is None else name_of(CommandStatus, command_status)
