@@ -30,7 +30,7 @@ ANSWERS: Final = {
     "store": 503,
 }
 _LABELS: Final = {"new": "accepted"}
-_TELLING_DIGITS: Final = 6  # at the end of a number, whatever stands before them
+_TELLING_DIGITS: Final = 6  # at most, at the end of a number, whatever stands before them
 
 
 class Opens(Protocol):
@@ -98,9 +98,12 @@ class Callbacks:
 
 
 def _about(report: DeliveryReport, route: Route) -> bool:
-    """Whether the number of a report can be that of the route, which is in the ESME's spelling."""
-    told, wrote = _digits(report.to), _digits(route.destination.addr)
-    return not told or not wrote or told[-_TELLING_DIGITS:] == wrote[-_TELLING_DIGITS:]
+    """Whether the number of a report can be that of the route, which is in the ESME's spelling.
+
+    That may be a national one, with a zero in front or with fewer digits than tell (+500 51234).
+    """
+    told, wrote = _digits(report.to), _digits(route.destination.addr).lstrip("0")
+    return told.endswith(wrote[-_TELLING_DIGITS:]) or not told
 
 
 def _digits(address: str) -> str:

@@ -27,9 +27,7 @@ from gateway.bridge.outbox import Outbox, Receiver
 from gateway.bridge.precedence import Precedence
 from gateway.bridge.refusals import cause_of
 from gateway.metrics import Metrics
-from gateway.smpp.codec import decode
 from gateway.smpp.constants import CommandStatus, MessageState, name_of
-from gateway.smpp.pdu import DeliverSm
 from gateway.store.base import Dead, Delivered, Pending, Retry, Returned, SettledReceipt
 
 _FIRST_BACK_OFF: Final = 1.0  # seconds before a receipt is tried again; doubles each time
@@ -300,9 +298,7 @@ class Dispatcher:
         if pending.kind == "interim":
             self._precedence.hold(pending.key)
         self._flights[pending.id] = _Flight(pending, self._accounts[receiver])
-        pdu = decode(pending.pdu)
-        assert isinstance(pdu, DeliverSm)  # noqa: S101  it was encoded by `reports`
-        receiver.deliver(pdu, pending.id)
+        receiver.deliver(pending.pdu, pending.id)
 
     def _landed(self, pending: Pending) -> list[Pending]:
         """It flies no more; what is to be told after it, and may leave now."""

@@ -6,7 +6,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from gateway.smpp.pdu import DeliverSm
 from gateway.store.base import Pending
 
 _FIRST_PAUSE: Final = 1.0  # seconds without receipts for a receiver that could not take one
@@ -23,8 +22,11 @@ class Receiver(Protocol):
     def room(self) -> int:
         """How many deliver_sm more it may have now."""
 
-    def deliver(self, pdu: DeliverSm, tag: int) -> None:
-        """Send it; `Dispatcher.answered` or `Dispatcher.left` is called once with `tag`."""
+    def deliver(self, octets: bytes, tag: int) -> None:
+        """Send an encoded deliver_sm.
+
+        `Dispatcher.answered` or `Dispatcher.left` is called once with `tag`.
+        """
 
 
 @dataclass(slots=True)

@@ -13,10 +13,12 @@ from typing import Final, NamedTuple, Protocol
 
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from gateway.bridge.accounts import Account
 from gateway.bridge.dispatcher import Dispatcher
 from gateway.bridge.message_ids import MessageIds
+from gateway.bridge.refusals import cause_of
 from gateway.bridge.unanswered import Unanswered
 from gateway.metrics import UNKNOWN, Metrics
 from gateway.omnichannel.callback import Route, Target
@@ -29,6 +31,8 @@ from gateway.store.base import Kind, NewReceipt, Pending, Report, Reported, mess
 
 NO_CODE: Final = 255  # the err of a failure that has no code of the API's
 _OUT_OF_CREDIT: Final = 4  # API document section 4.4: stop, and tell somebody
+# Any other stands for no time (Go says the year 1), and some zones do not reach it.
+_YEARS: Final = range(1970, 9999)
 
 
 class Taken(NamedTuple):
@@ -42,6 +46,8 @@ class Keeps(Protocol):
     """Where receipts are kept: `store.worker.StoreThread`."""
 
     def report(self, report: Report) -> Deferred[Reported]: ...
+
+    def end_awaited(self, key: bytes) -> Deferred[None]: ...
 
 
 class Reports:
@@ -84,8 +90,9 @@ class Reports:
             draft = await self._draft(
                 route, report.omnimessage_id, judged, judged.kind, report.timestamp, account
             )
-            # A row may wait for the end of this message, and must go with it.
-            ends = judged.kind == "final" and (account is None or account.awaits_reports)
+            # A row may wait for the end of this message, or its parts from before a crash.
+            waits = account is None or account.awaits_reports or bool(route.base)
+            ends = judged.kind == "final" and waits
             if draft.receipts or ends:
                 result = await self._keep(draft, route, account)
                 receipts = len(draft.receipts) if result == "new" else 0
@@ -99,6 +106,8 @@ class Reports:
         """
         judged = Judged(state, "final", NO_CODE)
         account = self._account_of(route.system_id)
+        if account is not None and account.settings.receipts == "off":
+            return None
         draft = await self._draft(route, message_id, judged, "final", None, account)
         return draft if draft.receipts else None
 
@@ -113,7 +122,9 @@ class Reports:
     ) -> Report:
         """The report as the store takes it, with a receipt for whoever asked for this state."""
         now = self._now()
-        done_at = moment or datetime.fromtimestamp(now, UTC)
+        done_at = datetime.fromtimestamp(now, UTC)
+        if moment is not None and moment.year in _YEARS:
+            done_at = moment
         state, final = judged.message_state, kind != "interim"
         receipts = [
             await self._receipt(route, message_id, judged, final, done_at, account, target)
@@ -134,6 +145,9 @@ class Reports:
         """Commit it, and let go what may leave at once; how new it was."""
         if route.serial in self._unanswered and account is not None:
             self._hold(draft.key, route.serial, account.settings.receipt_delay)
+            if draft.kind == "final" and account.awaits_reports:
+                # The row is only about to be written, and would wait for what has come.
+                self._unanswered.when_answered(route.serial, lambda: self._end(draft.key))
         if draft.receipts and draft.kind != "unknown" and self._dispatcher.takes(draft.system_id):
             draft = draft._replace(leased=True)
         found = await self._store.report(draft)
@@ -150,6 +164,12 @@ class Reports:
         self._unanswered.when_answered(
             serial, lambda: self._dispatcher.release(key, self._now() + delay)
         )
+
+    def _end(self, key: bytes) -> None:
+        self._store.end_awaited(key).addErrback(self._not_ended)
+
+    def _not_ended(self, failure: Failure) -> None:
+        self._log.error("store_failed", operation="end_awaited", detail=cause_of(failure))
 
     def _hand_on(self, report: Report, ids: tuple[int, ...]) -> None:
         for receipt in report.receipts:

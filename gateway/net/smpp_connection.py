@@ -17,7 +17,7 @@ from gateway.metrics import UNKNOWN
 from gateway.smpp import effects as e
 from gateway.smpp.codec import encode
 from gateway.smpp.constants import RESPONSE_BIT, CommandId, CommandStatus, name_of
-from gateway.smpp.pdu import Bind, DeliverSm
+from gateway.smpp.pdu import Bind
 from gateway.smpp.session import Session
 from gateway.smpp.states import INQUIRIES, SUBMISSIONS, State
 from gateway.smpp.versions import Response
@@ -160,6 +160,10 @@ class SmppConnection(Protocol):
         try:
             for effect in self._effects:  # which grows while it is walked
                 kind = type(effect)
+                if kind is e.Forward:
+                    octets.append(effect.octets)  # type: ignore[union-attr]
+                    self.server.sent[CommandId.deliver_sm] += 1
+                    continue
                 if kind is e.Send or kind is e.Refuse:
                     octets.append(encode(effect.pdu))  # type: ignore[union-attr]
                     self.server.sent[effect.pdu.command_id] += 1  # type: ignore[union-attr]
@@ -251,9 +255,12 @@ class SmppConnection(Protocol):
             return 0
         return max(0, self.account.settings.deliver_window - self.session.undelivered)
 
-    def deliver(self, pdu: DeliverSm, tag: int) -> None:
-        """Send it; the dispatcher is told once what became of it, at once if it cannot leave."""
-        self.run(self.session.deliver(pdu, tag, self.server.clock.seconds()))
+    def deliver(self, octets: bytes, tag: int) -> None:
+        """Send an encoded deliver_sm.
+
+        The dispatcher is told once what became of it, at once if it cannot leave.
+        """
+        self.run(self.session.deliver(octets, tag, self.server.clock.seconds()))
 
     def _answered(self, effect: e.Answered) -> None:
         self.server.dispatcher.answered(self, effect.tag, effect.command_status)

@@ -19,6 +19,13 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """Write this PDU, which was encoded before."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """Write this response: the session itself refuses a request. `detail` says why."""
 
@@ -90,6 +97,7 @@ class Close:
 
 Effect = (
     Send
+    | Forward
     | Refuse
     | Authenticate
     | Submit

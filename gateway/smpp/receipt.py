@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from gateway.smpp.codec import decode, encode
 from gateway.smpp.constants import EsmClass, InterfaceVersion, MessageState, Tag
 from gateway.smpp.pdu import Address, DeliverSm, Tlv
 
@@ -130,6 +131,13 @@ def _tlvs_of(receipt: Receipt) -> tuple[Tlv, ...]:
     return tuple(tlvs)
 
 
-def for_version(pdu: DeliverSm, version: InterfaceVersion) -> DeliverSm:
-    """The PDU as a bind of this version may have it: 3.3 has no TLVs."""
-    return replace(pdu, tlvs=()) if version < InterfaceVersion.V34 and pdu.tlvs else pdu
+def addressed(octets: bytes, sequence_number: int, version: InterfaceVersion) -> bytes:
+    """An encoded deliver_sm with this sequence_number, as a bind of this version may have it.
+
+    3.3 has no TLVs.
+    """
+    if version < InterfaceVersion.V34:
+        pdu = decode(octets)
+        assert isinstance(pdu, DeliverSm)  # noqa: S101  nothing else is delivered
+        octets = encode(replace(pdu, tlvs=()))
+    return octets[:12] + sequence_number.to_bytes(4) + octets[16:]

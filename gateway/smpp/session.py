@@ -34,7 +34,7 @@ from gateway.smpp.codec import MalformedPdu, decode, response_to
 from gateway.smpp.constants import RESPONSE_BIT, CommandId, CommandStatus, InterfaceVersion, Tag
 from gateway.smpp.framing import BadLength, Framer
 from gateway.smpp.own_requests import OwnRequests
-from gateway.smpp.receipt import for_version
+from gateway.smpp.receipt import addressed
 from gateway.smpp.states import BOUND, BOUND_AS, MOVES, RECEIVING, UNSERVED, Move, State
 from gateway.smpp.timers import Due, TimerLimits, Timers
 from gateway.smpp.versions import Response, adapted, status_for, version_of
@@ -326,8 +326,8 @@ class Session:
         """How many deliver_sm are unanswered."""
         return self._ours.undelivered
 
-    def deliver(self, pdu: p.DeliverSm, tag: int, now: float) -> list[e.Effect]:
-        """Send `pdu` with a sequence_number of ours; an `Answered` with `tag` will follow.
+    def deliver(self, octets: bytes, tag: int, now: float) -> list[e.Effect]:
+        """Send an encoded deliver_sm under a number of ours; an `Answered` with `tag` follows.
 
         It follows at once, with None, while the session may not deliver.
         """
@@ -335,8 +335,7 @@ class Session:
             return [e.Answered(tag, None)]
         until = now + self.limits.timers.response
         sequence_number = self._ours.add(CommandId.deliver_sm, until, tag)
-        shown = for_version(pdu, self.interface_version)
-        return [e.Send(replace(shown, sequence_number=sequence_number))]
+        return [e.Forward(addressed(octets, sequence_number, self.interface_version))]
 
     def take_undelivered(self) -> list[int]:
         """The tags of what is unanswered, oldest first; no answer to them is heard any more."""

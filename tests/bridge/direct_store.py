@@ -47,7 +47,7 @@ class DirectStore:
     """What `StoreThread` is to the bridge.
 
     While `holding`, results wait in `held`, each a function that gives it. While `broken`, every
-    operation fails.
+    operation fails; those of the type `failing` do in any case.
     """
 
     def __init__(self, max_parts: int = 10_000, url: str = "sqlite://") -> None:
@@ -55,6 +55,7 @@ class DirectStore:
         self.holding = False
         self.held: list[Callable[[], None]] = []
         self.broken = False
+        self.failing: type[Operation] | None = None
         self.operations: list[Operation] = []
 
     def add_part(self, part: NewPart) -> Deferred[Waiting | Complete]:
@@ -125,7 +126,7 @@ class DirectStore:
 
     def _do(self, operation: Operation) -> Deferred[Any]:
         self.operations.append(operation)
-        if self.broken:
+        if self.broken or (self.failing is not None and isinstance(operation, self.failing)):
             return fail(StoreUnavailable("the disk is full"))
         [result] = run_batch(self.real, [operation])
         if not self.holding:

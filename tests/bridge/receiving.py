@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from gateway.bridge.accounts import Account
 from gateway.bridge.dispatcher import Dispatcher
 from gateway.omnichannel.callback import Route, signature
-from gateway.smpp.codec import encode
+from gateway.smpp.codec import decode, encode
 from gateway.smpp.pdu import DeliverSm
 from tests.bridge.trial import ID, PUBLIC_URL, TO, Trial
 from tests.omnichannel.scripted_transport import Post
@@ -68,9 +68,11 @@ class Esme:
     def room(self) -> int:
         return max(0, self.window - len(self.unanswered)) if self.reads else 0
 
-    def deliver(self, pdu: DeliverSm, tag: int) -> None:
+    def deliver(self, octets: bytes, tag: int) -> None:
         assert self.room, "above its window"
         assert tag not in self.unanswered
+        pdu = decode(octets)
+        assert isinstance(pdu, DeliverSm)
         self.pdus.append(pdu)
         self.unanswered[tag] = pdu
 

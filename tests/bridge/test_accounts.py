@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -299,6 +300,47 @@ def test_api_credentials_of_its_own() -> None:
     assert account().credentials is SHARED
     own = account(username="bank-user", api_password="bank-key").credentials
     assert own == Credentials.basic("bank-user", "bank-key")
+
+
+# Receipts
+
+
+@pytest.mark.parametrize(
+    ("receipts", "synthetic", "awaits"),
+    [
+        ("callback", False, False),
+        ("callback", True, True),
+        ("poll", False, True),
+        ("both", False, True),
+        ("off", False, False),
+        ("off", True, False),
+    ],
+)
+def test_whose_messages_are_waited_for(receipts: str, synthetic: bool, awaits: bool) -> None:
+    assert account(receipts=receipts, synthetic_expired=synthetic).awaits_reports is awaits
+
+
+def test_after_which_answers_a_receipt_is_tried_again() -> None:
+    assert account().retried == {0x08, 0x14, 0x45, 0x58, 0x64, 0x67, 0xFE, 0xFF}
+    assert account(deliver_retry=["ESME_RX_P_APPN"]).retried == {0x65}
+    assert account(deliver_retry=[]).retried == set()
+
+
+def test_the_zone_of_an_accounts_receipts() -> None:
+    moment = datetime(2026, 7, 15, 12, tzinfo=UTC)
+    for zone, hour in (("UTC", 12), ("+02:00", 14), ("Europe/Tallinn", 15), ("-11:00", 1)):
+        assert moment.astimezone(account(receipt_timezone=zone).receipt_zone).hour == hour
+
+
+def test_what_the_api_signs_the_reports_of_an_account_with(check: PasswordCheck) -> None:
+    accounts = Accounts(
+        [account("bank"), account("shop", username="shop", api_password="shops")],
+        check,
+        CommandStatus.ESME_RINVPASWD,
+    )
+    assert accounts.api_passwords("bank") == ["key"]
+    assert accounts.api_passwords("shop") == ["shops"]
+    assert accounts.api_passwords("gone") == ["key", "shops"]
 
 
 # Penalties

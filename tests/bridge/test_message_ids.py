@@ -263,3 +263,83 @@ def test_the_answer_waits_for_the_row() -> None:
     [give] = trial.store.held
     give()
     assert result_of(shown) == "5bca2f3e"
+
+
+# Receipts
+
+
+def in_receipt(
+    trial: Trial,
+    *,
+    message_id: str = ID,
+    common_id: str = "",
+    account: Account | None = None,
+    v33: bool = False,
+) -> str:
+    found = trial.ids.in_receipt(message_id, common_id, "bank", account or trial.bank, v33=v33)
+    return result_of(Deferred.fromCoroutine(found))
+
+
+@pytest.mark.parametrize(
+    ("response", "receipt", "shown"),
+    [
+        ("uuid", "", ID),
+        ("hex", "", HEX),
+        ("decimal", "", DECIMAL),
+        ("uuid", "hex", HEX),
+        ("hex", "decimal", DECIMAL),
+        ("decimal", "uuid", ID),
+    ],
+)
+def test_a_receipt_has_the_form_of_receipts(response: str, receipt: str, shown: str) -> None:
+    trial = Trial(message_id_format=response, receipt_id_format=receipt)
+    told = trial.shown(OWN)
+    assert in_receipt(trial) == shown
+    # What all destinations were told is found again in whatever form that was.
+    assert in_receipt(trial, common_id=told) == in_receipt(trial, message_id=OWN)
+    assert trial.meant(in_receipt(trial)) == ID
+    assert trial.store.operations == []
+
+
+def test_a_receipt_of_an_account_that_is_gone_has_the_apis_form() -> None:
+    trial = Trial()
+    found = trial.ids.in_receipt(ID, "", "gone", None, v33=False)
+    assert result_of(Deferred.fromCoroutine(found)) == ID
+    found = trial.ids.in_receipt(ID, "", "gone", None, v33=True)
+    assert result_of(Deferred.fromCoroutine(found)) == f"{NUMBER:010d}"
+
+
+@pytest.mark.parametrize("form", ["uuid", "hex", "decimal"])
+@pytest.mark.parametrize(
+    ("receipt", "shown"),
+    [
+        ("", f"{NUMBER:010d}"),
+        ("decimal", f"{NUMBER:010d}"),
+        ("uuid", f"{NUMBER:010d}"),
+        ("hex", "5bca2f3e"),
+    ],
+)
+def test_a_3_3_receipt_prints_the_number_of_the_response(
+    form: str, receipt: str, shown: str
+) -> None:
+    trial = Trial(V33, message_id_format=form, receipt_id_format=receipt)
+    told = trial.shown()
+    assert in_receipt(trial, v33=True) == shown
+    assert in_receipt(trial, common_id=told, message_id=OWN, v33=True) == shown
+    assert trial.meant(shown) == ID
+
+
+def test_a_3_3_receipt_that_comes_before_its_response_has_the_same_number() -> None:
+    trial = Trial(V33)
+    trial.shown(SAME_START)
+    before = in_receipt(trial, v33=True)
+    assert int(before) == int(trial.shown(ID), 16) != NUMBER
+
+
+def test_a_3_3_receipt_waits_for_a_store_that_is_well() -> None:
+    trial = Trial(V33)
+    trial.store.broken = True
+    with pytest.raises(StoreUnavailable):
+        in_receipt(trial, v33=True)
+    assert in_receipt(trial, common_id="5bca2f3e", v33=True) == f"{NUMBER:010d}"
+    assert in_receipt(trial) == ID

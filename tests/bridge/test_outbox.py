@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from gateway.bridge.outbox import Outbox
-from gateway.smpp.pdu import DeliverSm
 
 
 class Chair:
@@ -15,7 +14,7 @@ class Chair:
         self.session_id = name
         self.room = room
 
-    def deliver(self, pdu: DeliverSm, tag: int) -> None:
+    def deliver(self, octets: bytes, tag: int) -> None:
         raise AssertionError("an outbox only chooses")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,11 +19,14 @@ from prometheus_client import generate_latest
 from gateway.bridge import relay as relay_module
 from gateway.bridge.translate import Message, Writing, read
 from gateway.config import LogSettings
+from gateway.omnichannel.callback import Target
 from gateway.omnichannel.client import Credentials
 from gateway.omnichannel.transport import FailureKind, HttpAnswer
 from gateway.smpp.constants import CommandStatus, Tag
+from gateway.smpp.message_id import of_part
 from gateway.smpp.pdu import Address, SubmitSm, SubmitSmResp, Tlv
 from gateway.smpp.versions import adapted
+from tests.bridge.receiving import call_back, esme, route_of, token_of
 from tests.bridge.trial import FROM, ID, TEXT, TO, V33, V34, V50, Trial, name, submit
 from tests.omnichannel.scripted_transport import (
     Post,
@@ -540,6 +544,106 @@ def test_the_id_that_a_3_3_esme_sees_can_be_found_in_the_log() -> None:
     assert trial.line["message_id"] == ID
     trial.submit(version=V34)
     assert "shown_message_id" not in trial.lines[1]
+
+
+# Receipts
+
+
+@pytest.mark.parametrize("asked", [0, 1, 0x11])
+def test_a_relayed_message_leaves_no_row_whether_it_asks_for_receipts_or_not(asked: int) -> None:
+    trial = Trial(in_turn(accepted(ID)), receipt_text=20)
+    trial.submit(submit(registered_delivery=asked))
+    assert trial.status == "ESME_ROK"
+    assert trial.store.operations == []
+    [post] = trial.transport.posts
+    assert ("dlr_url" in post.sms) is bool(asked)
+    message = dict(post.sms, messages=None)
+    assert set(message) - {"dlr_url"} == {"to", "messages"}
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        accepted(ID),
+        refused(400),
+        refused(429),
+        refused(500),
+        failure(FailureKind.CUT, sent=True),
+        failure(FailureKind.CONNECT, sent=False),
+        Step(HttpAnswer(201, b"{}")),
+    ],
+)
+@pytest.mark.parametrize("receipts", ["callback", "poll", "off"])
+def test_whatever_the_api_says_no_receipt_waits_for_a_response_that_left(
+    step: Step, receipts: str
+) -> None:
+    trial = Trial(in_turn(step._replace(after=1.0)), receipts=receipts)
+    trial.submit(submit(registered_delivery=1))
+    assert len(trial.unanswered._waiting) == 1
+    trial.run(20)
+    assert len(trial.answers) == 1
+    assert trial.unanswered._waiting == {}
+
+
+def test_a_message_that_cannot_be_translated_waits_for_nothing() -> None:
+    trial = Trial(in_turn(accepted(ID)))
+    trial.submit(submit(registered_delivery=1, destination=Address(1, 1, "nobody")))
+    assert trial.status == "ESME_RINVDSTADR"
+    assert trial.unanswered._waiting == {}
+
+
+def test_each_part_that_is_passed_through_has_a_route_of_its_own() -> None:
+    trial = Trial(in_turn(accepted("a"), accepted("b")), long_messages="passthrough")
+    for number, asked in ((1, 1), (2, 0x12)):
+        header = bytes([5, 0, 3, 7, 2, number])
+        part = submit(number, esm_class=0x40, short_message=header + b"x")
+        trial.submit(replace(part, registered_delivery=asked))
+    routes = [route_of(trial, place) for place in range(2)]
+    assert [route.targets for route in routes] == [(Target(0, 1),), (Target(0, 0x12),)]
+    assert [route.base for route in routes] == [b"", b""]
+    trial.run(1)
+    one = esme(trial)
+    call_back(trial, "UNDELIV", place=1, omnimessage_id="b", err=1)
+    call_back(trial, "DELIVRD", place=0, omnimessage_id="a")
+    assert one.ids == ["b", "a"]
+    assert trial.store.real.counts()[:2] == (0, 0)
+
+
+def test_a_long_message_names_the_parts_that_asked() -> None:
+    trial = Trial(in_turn(accepted(ID)))
+    for number, asked in ((3, 0), (1, 1), (4, 2), (2, 0x11)):
+        header = bytes([5, 0, 3, 7, 4, number])
+        part = submit(number, esm_class=0x40, short_message=header + b"x")
+        trial.submit(replace(part, registered_delivery=asked))
+    [_, first, fourth, last] = trial.answers
+    route = route_of(trial)
+    assert route.targets == (Target(1, 1), Target(0, 0x11), Target(4, 2))
+    assert [of_part(route.base, number) for number in (1, 4)] == [
+        first.message_id,
+        fourth.message_id,
+    ]
+    assert last.message_id == ID
+
+
+def test_a_retry_of_the_last_part_has_a_route_to_the_same_ids() -> None:
+    trial = Trial(in_turn(refused(429), accepted(ID)))
+    for number in (1, 2, 2):
+        header = bytes([5, 0, 3, 7, 2, number])
+        part = submit(number, esm_class=0x40, short_message=header + b"x")
+        trial.submit(replace(part, registered_delivery=1))
+    before, after = route_of(trial, 0), route_of(trial, 1)
+    assert (before.base, before.targets) == (after.base, after.targets)
+    assert before.serial != after.serial
+    assert trial.unanswered._waiting == {}
+
+
+def test_the_url_of_a_receipt_reaches_no_log() -> None:
+    trial = Trial(in_turn(accepted(ID), refused(500)))
+    for _ in range(2):
+        trial.submit(submit(registered_delivery=1))
+    log = trial.stream.getvalue()
+    assert "/dlr/" not in log
+    assert token_of(trial.transport.posts[0])[:12] not in log
 
 
 # Faults of our own

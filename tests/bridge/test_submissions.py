@@ -27,6 +27,7 @@ from gateway.bridge.submissions import Respond, Submissions, as_submit_sm
 from gateway.bridge.unanswered import Unanswered
 from gateway.config import AccountSettings, LogSettings
 from gateway.metrics import Metrics
+from gateway.omnichannel.callback import Target
 from gateway.omnichannel.client import Credentials
 from gateway.omnichannel.transport import FailureKind
 from gateway.smpp.codec import decode, encode
@@ -48,6 +49,7 @@ from gateway.smpp.pdu import (
 from gateway.smpp.versions import Response, adapted
 from tests.bridge import trial
 from tests.bridge.direct_store import DirectStore
+from tests.bridge.receiving import Esme, call_back, esme, route_of
 from tests.omnichannel.scripted_transport import (
     Post,
     Step,
@@ -802,3 +804,109 @@ def test_parts_to_a_number_that_stands_twice_are_two_messages() -> None:
     texts = Counter(post.sms["to"] for post in trial.transport.posts)
     assert sorted(texts.values()) == [1, 2]
     assert trial.store.real.counts()[:2] == (0, 0)
+
+
+# Receipts
+
+
+def sent(trial: Trial, pdu: Submission) -> Esme:
+    """An ESME that is bound when the submission has been answered, a moment later."""
+    trial.submit(pdu)
+    trial.run(1)
+    return esme(trial.whole)
+
+
+def test_a_data_sm_asks_as_a_submit_sm_does() -> None:
+    trial = Trial(in_turn(accepted(ID)))
+    tlvs = (*data().tlvs, Tlv(Tag.user_message_reference, b"\1\2"))
+    one = sent(trial, data(registered_delivery=0x11, tlvs=tlvs))
+    assert route_of(trial.whole).targets == (Target(0, 0x11, 0x0102),)
+    call_back(trial.whole, "DELIVRD", to=number(1).addr)
+    assert one.ids == [ID] == [trial.response.message_id]
+    assert (one.pdus[0].source, one.pdus[0].destination) == (number(1), FROM)
+    assert trial.store.real.counts().receipts == 1
+
+
+@pytest.mark.parametrize("pdu", [data(), multi(number(1)), multi(number(1), number(2))])
+def test_nothing_asks_for_what_it_does_not_ask_for(pdu: Submission) -> None:
+    trial = Trial(by_number({})).submit(pdu)
+    assert not any("dlr_url" in post.sms for post in trial.transport.posts)
+    assert (trial.store.operations, trial.whole.unanswered._waiting) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("account", "shown"),
+    [
+        ({}, COMMON),
+        ({"message_id_format": "hex"}, COMMON.replace("-", "")),
+        (
+            {"message_id_format": "hex", "receipt_id_format": "decimal"},
+            str(int(COMMON.replace("-", ""), 16)),
+        ),
+        ({"message_id_format": "decimal", "receipt_id_format": "uuid"}, COMMON),
+    ],
+)
+def test_each_destination_of_a_submit_multi_is_told_under_the_common_id(
+    account: dict[str, Any], shown: str
+) -> None:
+    trial = Trial(by_number({}), **account)
+    one = sent(trial, multi(number(1), number(2), number(3), registered_delivery=1))
+    for place, status in ((2, "DELIVRD"), (0, "UNDELIV"), (0, "DELIVRD"), (2, "DELIVRD")):
+        index = place + 1
+        report = {"to": number(index).addr, "omnimessage_id": f"id-{index}"}
+        assert call_back(trial.whole, status, place, **report) == 200
+    assert one.ids == [shown] * 2
+    assert [pdu.source for pdu in one.pdus] == [number(3), number(1)]
+    assert one.stats == ["DELIVRD", "UNDELIV"]
+    routes = [route_of(trial.whole, place) for place in range(3)]
+    assert {route.common_id for route in routes} == {trial.response.message_id}
+    assert len({route.serial for route in routes}) == 1
+
+
+def test_the_only_destination_is_told_under_the_apis_id() -> None:
+    trial = Trial(in_turn(accepted(ID)))
+    one = sent(trial, multi(number(1), registered_delivery=1))
+    call_back(trial.whole, "DELIVRD", to=number(1).addr)
+    assert one.ids == [ID] == [trial.response.message_id]
+
+
+@pytest.mark.parametrize("destinations", [1, 2])
+def test_a_3_3_esme_reads_the_number_of_the_response(destinations: int) -> None:
+    trial = Trial(by_number({}, accepted(ID)), version=V33)
+    one = sent(trial, multi(*map(number, range(destinations)), registered_delivery=1))
+    call_back(trial.whole, "DELIVRD", to="")
+    assert one.ids == [f"{int(trial.response.message_id, 16):010d}"]
+
+
+@pytest.mark.parametrize("step", [accepted("late"), BAD])
+def test_no_receipt_overtakes_the_response_of_a_submit_multi(step: Step) -> None:
+    trial = Trial(by_number({2: step._replace(after=5.0)}))
+    one = esme(trial.whole)
+    trial.submit(multi(number(1), number(2), registered_delivery=0x11))
+    trial.run(1)
+    report = {"to": number(1).addr, "omnimessage_id": "id-1"}
+    call_back(trial.whole, "ACCEPTD", 0, **report)
+    call_back(trial.whole, "DELIVRD", 0, **report)
+    trial.run(3.9)
+    assert (trial.answers, one.pdus) == ([], [])
+    trial.run(0.2)
+    assert (len(trial.answers), one.pdus) == (1, [])
+    trial.run(1)
+    one.take_all()
+    assert one.stats == ["ACCEPTD", "DELIVRD"]
+    assert trial.whole.unanswered._waiting == {}
+
+
+def test_a_submit_multi_that_nobody_sends_waits_for_nothing() -> None:
+    trial = Trial(by_number({}), response_deadline=10)
+    trial.submit(multi(number(1), number(2), registered_delivery=1), waited=10)
+    trial.submit(multi(STAFF, registered_delivery=1))
+    assert len(trial.answers) == 2
+    assert trial.whole.unanswered._waiting == {}
+
+
+def test_a_submit_multi_that_is_polled_for_has_a_row_for_each_destination() -> None:
+    trial = Trial(by_number({}), receipts="poll")
+    trial.submit(multi(number(1), number(2), registered_delivery=1))
+    assert {row["message_id"] for row in trial.store.awaited()} == {"id-1", "id-2"}
+    assert {row["system_id"] for row in trial.store.awaited()} == {"bank"}

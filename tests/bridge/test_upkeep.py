@@ -171,6 +171,44 @@ def test_an_expiry_that_fails_is_told_and_comes_again(error: Exception, detail: 
     assert len(trial.lines) == 2
 
 
+def test_each_work_has_its_own_beat_and_its_own_failure() -> None:
+    trial = Trial()
+    done: list[str] = []
+
+    async def deliver() -> None:
+        done.append("receipts")
+        await trial.store.answer("receipts")
+
+    async def poll() -> None:
+        done.append("poll")
+        raise ZeroDivisionError
+
+    upkeep = Upkeep(
+        trial.store,
+        {"receipts": deliver, "poll": poll},
+        {},
+        trial.clock,
+        lambda: NOW,
+        logs.get(),
+        short_ids_held=1,
+        finals_held=1,
+        dead_receipts_held=1,
+    )
+    upkeep.start()
+    trial.later(2)
+    assert done == ["receipts", "poll"] * 2
+    trial.store.holding.add("receipts")
+    trial.later(3)
+    assert done == ["receipts", "poll"] * 3 + ["poll"] * 2
+    assert {line["operation"] for line in trial.lines} == {"poll"}
+    assert "ZeroDivisionError" in trial.lines[0]["detail"]
+    stopped: list[object] = []
+    Deferred.fromCoroutine(upkeep.stop()).addCallback(stopped.append)
+    assert stopped == []
+    trial.store.let_go("receipts")
+    assert stopped == [None]
+
+
 # Old rows
 
 

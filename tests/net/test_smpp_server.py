@@ -21,6 +21,7 @@ from gateway.metrics import UNKNOWN, Metrics
 from gateway.net.smpp_connection import SmppConnection
 from gateway.net.smpp_server import SmppServer
 from gateway.omnichannel.client import Credentials
+from gateway.smpp.codec import encode
 from gateway.smpp.constants import CommandStatus
 from gateway.smpp.effects import Inquiry, Submission
 from gateway.smpp.pdu import Bind, CancelSm, CancelSmResp, DeliverSm, QuerySmResp, SubmitSmResp, Tlv
@@ -107,7 +108,7 @@ class Dispatcher:
     """Keeps what it is told; gives who joins the `receipts` at once, as far as there is room."""
 
     def __init__(self) -> None:
-        self.receipts: list[tuple[DeliverSm, int]] = []
+        self.receipts: list[tuple[bytes, int]] = []
         self.accounts: list[Account] = []
         self.receivers: list[SmppConnection] = []  # there now
         self.answers: list[tuple[int, int | None]] = []
@@ -718,8 +719,8 @@ RX_T_APPN = 0x64
 TLVS = (Tlv(0x0427, b"\2"), Tlv(0x001E, b"7\0"))
 
 
-def receipts(*tags: int, tlvs: tuple[Tlv, ...] = TLVS) -> list[tuple[DeliverSm, int]]:
-    return [(DeliverSm(0, 0, short_message=b"id:%d" % tag, tlvs=tlvs), tag) for tag in tags]
+def receipts(*tags: int, tlvs: tuple[Tlv, ...] = TLVS) -> list[tuple[bytes, int]]:
+    return [(encode(DeliverSm(0, 0, short_message=b"id:%d" % tag, tlvs=tlvs)), tag) for tag in tags]
 
 
 def received(client: RawEsme, sequence: int, tag: int, tlvs: bool = True) -> None:

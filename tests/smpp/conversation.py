@@ -152,8 +152,8 @@ class Conversation:
     def delivers(self, tag: int, pdu: p.DeliverSm | None = None) -> Conversation:
         """A receipt for the ESME, known by `tag`."""
         self._say(f"-- deliver {tag}")
-        pdu = pdu or p.DeliverSm(0, short_message=b"id:%d" % tag)
-        return self._does(lambda: self.session.deliver(pdu, tag, self.now))
+        octets = encode(pdu or p.DeliverSm(0, short_message=b"id:%d" % tag))
+        return self._does(lambda: self.session.deliver(octets, tag, self.now))
 
     def shuts_down(self) -> Conversation:
         self._say("-- shut down")
@@ -192,6 +192,8 @@ class Conversation:
             if isinstance(effect, e.Flag):
                 self.flags.append(effect.reason)
                 continue
+            if isinstance(effect, e.Forward):
+                effect = e.Send(decode(effect.octets))
             if isinstance(effect, e.Refuse):  # a response like any other, and a line in the log
                 self.refusals.append(effect.detail)
                 effect = e.Send(effect.pdu)

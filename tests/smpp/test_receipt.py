@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -13,7 +14,7 @@ from gateway.smpp.codec import decode, encode
 from gateway.smpp.constants import InterfaceVersion, Tag
 from gateway.smpp.constants import MessageState as M
 from gateway.smpp.pdu import Address, Tlv
-from gateway.smpp.receipt import Receipt, deliver_sm, for_version, text_of, wants
+from gateway.smpp.receipt import Receipt, addressed, deliver_sm, text_of, wants
 from tests.smpp.known_pdus import wire
 
 UUID = "7293dfc0-fdb2-49c3-9fe7-c8574a1e7a04"
@@ -253,11 +254,11 @@ def test_an_id_that_no_receipt_can_carry() -> None:
 
 def test_a_bind_of_3_3_gets_no_tlv() -> None:
     found = deliver_sm(DELIVERED)
-    assert for_version(found, InterfaceVersion.V34) is found
-    assert for_version(found, InterfaceVersion.V50) is found
-    shown = for_version(found, InterfaceVersion.V33)
-    assert shown.tlvs == ()
-    assert shown.short_message == found.short_message
+    octets = encode(found)
+    for version in (InterfaceVersion.V34, InterfaceVersion.V50):
+        assert decode(addressed(octets, 9, version)) == replace(found, sequence_number=9)
+    shown = decode(addressed(octets, 0x7FFFFFFF, InterfaceVersion.V33))
+    assert shown == replace(found, sequence_number=0x7FFFFFFF, tlvs=())
 
 
 # Who asked.

@@ -89,6 +89,8 @@ class AnyOrder(RuleBasedStateMachine):
             assert not self.closed, f"{effect} after Close"
             if isinstance(effect, e.Send | e.Refuse):
                 self.sent(effect.pdu)
+            elif isinstance(effect, e.Forward):
+                self.sent(decode(effect.octets))
             elif isinstance(effect, e.Authenticate):
                 assert self.to_check is None
                 assert not self.bound
@@ -241,8 +243,8 @@ class AnyOrder(RuleBasedStateMachine):
             self.flying[self.tag] = self.now
             may = self.receives and not (self.closed or self.stopping or self.unbinding_since)
             assert self.session.may_deliver is may
-            effects = self.session.deliver(p.DeliverSm(0), self.tag, self.now)
-            assert [type(effect) for effect in effects] == [e.Send if may else e.Answered]
+            effects = self.session.deliver(encode(p.DeliverSm(0)), self.tag, self.now)
+            assert [type(effect) for effect in effects] == [e.Forward if may else e.Answered]
             self.hear(effects)
 
     @rule()

@@ -9,10 +9,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from gateway.store.base import Complete
+from gateway.store.base import Complete, Delivered
 from gateway.store.sql import SqlStore
 from tests.store import writer
 from tests.store.parts import everything
+from tests.store.receipts import claimed, live, names, report
 
 KILLS: Final = 25
 SEED: Final = 20_261_124
@@ -25,14 +26,15 @@ class Promises:
         self.parts: dict[int, set[int]] = {}
         self.settling: set[int] = set()
         self.settled: set[int] = set()
+        self.told: set[int] = set()
+        self.delivering: set[int] = set()
+        self.delivered: set[int] = set()
 
     def hear(self, kind: str, message: int = 0, number: int = 0) -> None:
         if kind == "part":
             self.parts.setdefault(message, set()).add(number)
-        elif kind == "settling":
-            self.settling.add(message)
-        elif kind == "settled":
-            self.settled.add(message)
+        elif kind != "opened":
+            getattr(self, kind).add(message)
 
 
 def listen(url: str, seed: int, heard: int, promises: Promises) -> None:
@@ -88,15 +90,35 @@ def check(url: str, promises: Promises) -> None:
         assert store.counts()[:2] == (0, 0)
 
 
+def check_receipts(url: str, promises: Promises) -> None:
+    """Then deliver what is left."""
+    with closing(SqlStore(url, max_parts=1_000_000)) as store:
+        stored = live(store)
+        assert store.counts().receipts == len(stored)
+        assert len(stored) == len(set(stored))
+        there = {int(message) for message in stored}
+        assert promises.told - promises.delivering <= there
+        assert not promises.delivered & there
+        again = store.report([report(f"{message}") for message in sorted(promises.told)])
+        assert {one.outcome for one in again} <= {"repeated"}
+        left = claimed(store, limit=1_000_000)
+        assert sorted(names(left)) == sorted(stored)
+        store.settle_receipts([Delivered(one.id) for one in left])
+        assert store.counts().receipts == 0
+
+
 def test_what_was_acknowledged_survives_every_kill(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     url = f"sqlite:///{tmp_path}/store.db"
-    acknowledged = settled = 0
+    acknowledged = settled = delivered = 0
     for life in range(KILLS):
         promises = Promises()
         listen(url, life, chance.randrange(1, 400), promises)
         check(url, promises)
+        check_receipts(url, promises)
+        delivered += len(promises.delivered)
         acknowledged += sum(map(len, promises.parts.values()))
         settled += len(promises.settled)
     assert acknowledged > 100 * KILLS
     assert settled > 5 * KILLS
+    assert delivered > KILLS

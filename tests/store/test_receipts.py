@@ -166,6 +166,11 @@ class TestInterim:
         assert live(store) == ["other", "m"]
         assert store.counts() == Counts(0, 0, receipts=2)
 
+    def test_tried_together_only_the_final_one_is_tried_again(self, store: SqlStore) -> None:
+        store.report([INTERIM, FINAL])
+        store.settle_receipts([Retry(one.id, 50.0, 8) for one in claimed(store)])
+        assert live(store) == ["m"]
+
     def test_one_that_was_not_tried_comes_back(self, store: SqlStore) -> None:
         store.report([INTERIM, FINAL])
         [first] = claimed(store, limit=1)
@@ -189,6 +194,12 @@ class TestClaim:
         assert claimed(store, 13.5) == []
         assert names(claimed(store, 14.0)) == ["late"]
         assert store.counts() == Counts(0, 0, receipts=5)
+
+    def test_what_one_may_not_have_is_not_taken_because_another_may(self, store: SqlStore) -> None:
+        store.report([report("m", "p1", "p2"), report("n", "q1", "q2", system_id="shop")])
+        both = store.claim(13.0, [("bank", 1), ("shop", 2)])
+        assert [names(one) for one in both] == [["p1"], ["q1", "q2"]]
+        assert names(claimed(store)) == ["p2"]
 
     @pytest.mark.parametrize("quotas", [[], [("bank", 0)], [("bank", -1)]])
     def test_no_room_takes_nothing(self, store: SqlStore, quotas: list[tuple[str, int]]) -> None:
