@@ -7,8 +7,6 @@
 - What waited while nobody was bound leaves oldest first, and what comes meanwhile waits
   behind it. Otherwise a receipt is sent as soon as it is committed, without being read back.
 - Delivery is at least once: a crash between an answer and its commit repeats the receipt.
-
-Rows in the hands of this process are leased; opening the store takes leases back.
 """
 
 from __future__ import annotations
@@ -26,24 +24,21 @@ from gateway.bridge.accounts import Account
 from gateway.bridge.outbox import Outbox, Receiver
 from gateway.bridge.precedence import Precedence
 from gateway.bridge.refusals import cause_of
+from gateway.bridge.settling import Settles, Settling
 from gateway.metrics import Metrics
-from gateway.smpp.constants import CommandStatus, MessageState, name_of
-from gateway.store.base import Dead, Delivered, Pending, Retry, Returned, SettledReceipt
+from gateway.smpp.constants import CommandStatus
+from gateway.store.base import Pending
 
-_FIRST_BACK_OFF: Final = 1.0  # seconds before a receipt is tried again; doubles each time
-_LONGEST_BACK_OFF: Final = 300.0
 _PAGE: Final = 100  # receipts read from the store at once, unless the windows are larger
 _MOST_HELD: Final = 10_000  # receipts in memory: what comes beyond waits in the store
 
 
-class Queue(Protocol):
+class Queue(Settles, Protocol):
     """Where receipts wait: `store.worker.StoreThread`."""
 
     def claim(
         self, now: float, quotas: Sequence[tuple[str, int]]
     ) -> Deferred[list[list[Pending]]]: ...
-
-    def settle_receipt(self, settled: SettledReceipt) -> Deferred[None]: ...
 
 
 class _Flight(NamedTuple):
@@ -71,15 +66,13 @@ class Dispatcher:
         self._now = now
         self._metrics = metrics
         self._log = log
-        self._log_messages = log_messages
+        self._settling = Settling(queue, now, metrics, log, log_messages=log_messages)
         self._accounts: dict[Receiver, Account] = {}
         self._outboxes: dict[str, Outbox] = {}
         self._flights: dict[int, _Flight] = {}
         self._precedence = Precedence()
         self._later: list[tuple[float, int, Pending]] = []  # a heap
         self._alarm: IDelayedCall | None = None
-        self._held = 0  # receipts leased
-        self._owed: list[SettledReceipt] = []  # what the store could not be told yet
         self._stopping = False
 
     # From the sessions.
@@ -125,62 +118,15 @@ class Dispatcher:
         outbox = self._outboxes[pending.system_id]
         if command_status == CommandStatus.ESME_ROK:
             outbox.went_well(receiver)
-            self._delivered(pending, receiver)
+            self._settling.delivered(pending, receiver.session_id)
         elif command_status is None or command_status in account.retried:
             outbox.went_badly(receiver, self._clock.seconds())
-            self._retry(pending, receiver, command_status)
+            self._settling.retry(pending, receiver.session_id, command_status)
         else:
-            self._dead(pending, receiver, command_status)
+            self._settling.dead(pending, receiver.session_id, command_status)
         for one in self._landed(pending):
             self._line_up(one)
         self._pump(pending.system_id, outbox)
-
-    def _delivered(self, pending: Pending, receiver: Receiver) -> None:
-        self._metrics.receipt_attempts("delivered").inc()
-        seconds = max(0.0, self._now() - pending.received_at)
-        self._metrics.receipt_delivery.observe(seconds)
-        if self._log_messages:
-            self._log.info(
-                "receipt_delivered",
-                **_told(pending),
-                session_id=receiver.session_id,
-                seconds=round(seconds, 4),
-            )
-        self._settle(Delivered(pending.id))
-
-    def _retry(self, pending: Pending, receiver: Receiver, command_status: int | None) -> None:
-        result = "no_answer" if command_status is None else "retried"
-        self._metrics.receipt_attempts(result).inc()
-        pause = min(_FIRST_BACK_OFF * 2.0 ** min(pending.attempts, 20), _LONGEST_BACK_OFF)
-        self._log.info(
-            "receipt_retried",
-            **_told(pending),
-            session_id=receiver.session_id,
-            command_status=_status(command_status),
-            attempts=pending.attempts + 1,
-            again_in=pause,
-        )
-        self._settle(Retry(pending.id, self._now() + pause, command_status))
-
-    def _dead(self, pending: Pending, receiver: Receiver, command_status: int) -> None:
-        self._metrics.receipt_attempts("dead").inc()
-        self._log.warning(
-            "receipt_dead",
-            **_told(pending),
-            session_id=receiver.session_id,
-            command_status=_status(command_status),
-        )
-        self._settle(Dead(pending.id, command_status, "refused", self._now()))
-
-    def _settle(self, settled: SettledReceipt) -> None:
-        self._held -= 1
-        self._queue.settle_receipt(settled).addErrback(self._not_settled, settled)
-
-    def _not_settled(self, failure: Failure, settled: SettledReceipt) -> None:
-        """It stays leased, so that nobody sends it again, until the store can be told."""
-        if not self._owed:
-            self._log.error("store_failed", operation="settle_receipt", detail=cause_of(failure))
-        self._owed.append(settled)
 
     # From the reports.
 
@@ -195,13 +141,13 @@ class Dispatcher:
             and bool(outbox)
             and not outbox.backlogged
             and not outbox.claiming
-            and self._held < _MOST_HELD
+            and self._settling.held < _MOST_HELD
             and not self._stopping
         )
 
     def offer(self, pendings: Sequence[Pending]) -> None:
         """Receipts just committed, leased."""
-        self._held += len(pendings)
+        self._settling.held += len(pendings)
         for pending in pendings:
             self._line_up(pending)
 
@@ -262,9 +208,7 @@ class Dispatcher:
 
     def pump(self) -> None:
         """Look after all accounts; call about once a second."""
-        owed, self._owed = self._owed, []
-        for settled in owed:
-            self._queue.settle_receipt(settled).addErrback(self._not_settled, settled)
+        self._settling.repeat()
         for system_id, outbox in self._outboxes.items():
             # Retries fall due by themselves, and an operator may have revived what was dead.
             outbox.backlogged |= bool(outbox)
@@ -275,7 +219,8 @@ class Dispatcher:
         if self._stopping:
             return
         if not outbox:
-            self._give_back(outbox)
+            while outbox.ready:
+                self._settling.give_back(outbox.ready.popleft())
             return
         now = self._clock.seconds()
         while outbox.ready:
@@ -288,11 +233,6 @@ class Dispatcher:
             self._send(outbox.ready.popleft(), receiver)
         if outbox.backlogged and not outbox.claiming:
             self._claim(system_id, outbox, now)
-
-    def _give_back(self, outbox: Outbox) -> None:
-        """Nobody is bound any more: it waits in the store, where its age is watched."""
-        while outbox.ready:
-            self._settle(Returned(outbox.ready.popleft().id))
 
     def _send(self, pending: Pending, receiver: Receiver) -> None:
         if pending.kind == "interim":
@@ -322,7 +262,7 @@ class Dispatcher:
         outbox.claiming = False
         [pendings] = found
         outbox.backlogged |= len(pendings) >= limit
-        self._held += len(pendings)
+        self._settling.held += len(pendings)
         outbox.ready.extend(pendings)
         self._pump(system_id, outbox)
 
@@ -337,16 +277,3 @@ class Dispatcher:
         self._stopping = True
         if self._alarm is not None and self._alarm.active():
             self._alarm.cancel()
-
-
-def _told(pending: Pending) -> dict[str, object]:
-    """Which receipt a log line is about."""
-    return {
-        "system_id": pending.system_id,
-        "message_id": pending.message_id,
-        "message_state": name_of(MessageState, pending.message_state),
-    }
-
-
-def _status(command_status: int | None) -> str:
-    return "" if command_status is None else name_of(CommandStatus, command_status)

@@ -41,7 +41,7 @@ class Routes:
         was answered with. The one that the journey brought is answered with the API's.
         """
         account = journey.origin.account
-        if account.settings.receipts == "off":
+        if account.settings.receipts == "off" or not (self._prefix or account.awaits_reports):
             return None
         submit = journey.submit
         targets: tuple[Target, ...]
