@@ -30,8 +30,8 @@ ENV SMPPGW_STORE__URL=sqlite:////data/gateway.db
 ENV PATH=/opt/gateway/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
-# SMPP; and metrics and health, which listen on loopback unless admin.listen says otherwise.
-EXPOSE 2775 8080
+# SMPP; metrics and health, which listen on loopback unless admin.listen says otherwise; callbacks.
+EXPOSE 2775 8080 8081
 # The first process gets the signal itself and drains; give it longer than drain.timeout.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
