@@ -17,6 +17,7 @@ import click
 
 from gateway import __version__
 from gateway.cli_keys import callback_keys
+from gateway.cli_receipts import receipts
 from gateway.cli_trials import decode, sandbox, send
 
 if TYPE_CHECKING:
@@ -181,5 +182,5 @@ def healthcheck(url: str, timeout: float) -> None:
     sys.exit(0 if healthy else 1)
 
 
-for verb in (callback_keys, send, sandbox, decode):
+for verb in (callback_keys, receipts, send, sandbox, decode):
     main.add_command(verb)

@@ -28,7 +28,7 @@ from gateway.config_values import Alphabet
 ROOT = Path(__file__).parent.parent
 COMMAND = str(Path(sys.executable).parent / "smpp-gateway")
 VERBS = [
-    "callback-keys", "check-config", "decode", "hash-password", "healthcheck",
+    "callback-keys", "check-config", "decode", "hash-password", "healthcheck", "receipts",
     "sandbox", "send", "serve",
 ]  # fmt: skip
 

@@ -7,9 +7,10 @@ gateway sees it at its next `look`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, delete, insert, literal, literal_column, null, select
@@ -76,10 +77,15 @@ class _Filter:
         return terms
 
 
+def _unobserved(_done: int) -> None:
+    pass
+
+
 class Visitor:
     """Ages count from when a receipt became due, or died; `older_than` is in seconds.
 
-    All methods raise StoreUnavailable.
+    What works in bites calls `progress` after each, with how many receipts are done by then.
+    All methods raise StoreUnavailable; the bites before that are done for good.
     """
 
     def __init__(self, url: str) -> None:
@@ -119,13 +125,15 @@ class Visitor:
         older_than: float | None = None,
         *,
         now: float,
+        progress: Callable[[int], None] = _unobserved,
     ) -> int:
         """Dead receipts are due now, as if for the first time; how many there were."""
         meant = _Filter(system_id, message_id, _before(older_than, now))
         terms = meant.terms(_dead, _dead.died_at)
-        return self._bites(
+        bites = self._bites(
             _dead.id, terms, lambda connection, ids: _revive(connection, ids, micros(now))
         )
+        return _total(bites, progress)
 
     def purge(
         self,
@@ -134,16 +142,18 @@ class Visitor:
         older_than: float | None = None,
         *,
         now: float,
+        progress: Callable[[int], None] = _unobserved,
     ) -> int:
         """Delete receipts that nobody is sending right now; how many there were."""
         meant = _Filter(system_id, before=_before(older_than, now))
-        gone = 0
+        bites: list[Iterator[int]] = []
         if state != "dead":
             terms = [_pending, *meant.terms(_live, _live.due_at)]
-            gone += self._bites(_live.id, terms, _delete_pending)
+            bites.append(self._bites(_live.id, terms, _delete_pending))
         if state != "pending":
-            gone += self._bites(_dead.id, meant.terms(_dead, _dead.died_at), _delete_dead)
-        return gone
+            terms = meant.terms(_dead, _dead.died_at)
+            bites.append(self._bites(_dead.id, terms, _delete_dead))
+        return _total(chain.from_iterable(bites), progress)
 
     def _read(self, state: Which, meant: _Filter, limit: int) -> list[Row]:
         rows: list[Row] = []
@@ -166,21 +176,22 @@ class Visitor:
         key: ColumnElement[int],
         terms: Sequence[ColumnElement[bool]],
         act: Callable[[Connection, Sequence[int]], int],
-    ) -> int:
-        """Let `act` do its work on some ids at once; what it did in all.
+    ) -> Iterator[int]:
+        """Let `act` do its work on some ids at once; what it did each time.
 
         The ids are found in transactions of their own, which hold nobody up.
         """
-        done, last = 0, -1
+        last = -1
         while True:
             with self._transaction() as connection:
                 query = select(key).where(key > last, *terms).order_by(key).limit(_BITE)
                 ids = connection.execute(query).scalars().all()
             if not ids:
-                return done
+                return
             last = ids[-1]
             with self._transaction() as connection:
-                done += act(connection, ids)
+                done = act(connection, ids)
+            yield done
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -189,6 +200,14 @@ class Visitor:
                 yield self._database.connection
         except DBAPIError as problem:
             raise unavailable(problem) from None
+
+
+def _total(bites: Iterable[int], progress: Callable[[int], None]) -> int:
+    total = 0
+    for done in bites:
+        total += done
+        progress(total)
+    return total
 
 
 def _before(older_than: float | None, now: float) -> int | None:
