@@ -7,15 +7,14 @@ seconds and needs neither Twisted nor pydantic.
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from gateway import __version__
+from gateway.cli_configuration import config_option, refuse, settings_of
 from gateway.cli_keys import callback_keys
 from gateway.cli_receipts import receipts
 from gateway.cli_trials import decode, sandbox, send
@@ -23,7 +22,6 @@ from gateway.cli_trials import decode, sandbox, send
 if TYPE_CHECKING:
     from gateway.config import Settings
 
-EX_CONFIG: Final = 78  # sysexits.h; the service unit does not restart on it
 READYZ: Final = "http://127.0.0.1:8080/readyz"
 
 
@@ -41,41 +39,13 @@ def main() -> None:
     """
 
 
-def _config_option(verb: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "-c",
-        "--config",
-        "path",
-        metavar="FILE",
-        required=True,
-        type=click.Path(path_type=Path),
-        help="The configuration (TOML); see docs/configuration.md.",
-    )(verb)
-
-
-def _settings(path: Path) -> Settings:
-    from gateway.config_file import load
-    from gateway.errors import ConfigurationError
-
-    try:
-        return load(path, os.environ)
-    except ConfigurationError as error:
-        _refuse_configuration(error.problems)
-
-
-def _refuse_configuration(problems: list[str]) -> NoReturn:
-    for problem in problems:
-        click.echo(problem, err=True)
-    sys.exit(EX_CONFIG)
-
-
 def _say_warnings(words: list[str]) -> None:
     for line in words:
         click.echo(f"warning: {line}", err=True)
 
 
 @main.command()
-@_config_option
+@config_option
 def serve(path: Path) -> None:
     """Run the gateway in the foreground until SIGTERM or Ctrl-C.
 
@@ -89,17 +59,17 @@ def serve(path: Path) -> None:
     from gateway import config_checks, service
     from gateway.errors import ConfigurationError
 
-    settings = _settings(path)
+    settings = settings_of(path)
     _say_warnings(config_checks.warnings(settings))
     try:
         code = service.run(settings, config_path=path)
     except ConfigurationError as error:
-        _refuse_configuration(error.problems)
+        refuse(error.problems)
     sys.exit(code)
 
 
 @main.command("check-config")
-@_config_option
+@config_option
 @click.option(
     "--environment/--no-environment",
     default=True,
@@ -117,13 +87,13 @@ def check_config(path: Path, environment: bool) -> None:
     """
     from gateway import config_checks, config_environment
 
-    settings = _settings(path)
+    settings = settings_of(path)
     notes = config_checks.warnings(settings)
     if environment:
         problems, more = config_environment.environment(settings)
         notes += more
         if problems:
-            _refuse_configuration([f"{path}: {problem}" for problem in problems])
+            refuse([f"{path}: {problem}" for problem in problems])
     _say_warnings(notes)
     names = ", ".join(account.system_id for account in settings.accounts) or "none"
     click.echo(f"{path} can be used.")

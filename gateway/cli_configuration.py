@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -35,6 +35,11 @@ def settings_of(path: Path) -> Settings:
     try:
         return load(path, os.environ)
     except ConfigurationError as error:
-        for problem in error.problems:
-            click.echo(problem, err=True)
-        sys.exit(os.EX_CONFIG)
+        refuse(error.problems)
+
+
+def refuse(problems: list[str]) -> NoReturn:
+    """End the process with a line for each fault, and 78, on which no service unit restarts."""
+    for problem in problems:
+        click.echo(problem, err=True)
+    sys.exit(os.EX_CONFIG)

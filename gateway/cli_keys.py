@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 import click
+
+from gateway.cli_configuration import refuse
 
 _FILE: Final = click.argument(
     "path", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)
@@ -48,7 +48,7 @@ def add(path: Path) -> None:
     try:
         added = callback_key_rotation.add(path, time.time())
     except ConfigurationError as error:
-        _refuse(error.problems)
+        refuse(error.problems)
     except FileExistsError as error:
         raise click.ClickException(
             f"{error.filename} is there: another callback-keys add is at work, or one was "
@@ -89,7 +89,7 @@ def list_(path: Path) -> None:
     try:
         ring = KeyRing(read(path))
     except ConfigurationError as error:
-        _refuse(error.problems)
+        refuse(error.problems)
     sealing = ring.sealing(now)
     for key in ring.keys:
         until = opens_until(ring.keys, key)
@@ -110,16 +110,3 @@ def _age(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size:.0f} {name}"
     return f"{seconds:.0f} s"
-
-
-def _refuse(problems: list[str]) -> NoReturn:
-    for problem in problems:
-        click.echo(problem, err=True)
-    sys.exit(os.EX_CONFIG)
-
-
-def _warn(path: Path) -> None:
-    from gateway.callback_keys import warning
-
-    if words := warning(path):
-        click.echo(f"warning: {words}", err=True)

@@ -153,7 +153,7 @@ def retry(
     if message_id is not None and not retried:
         raise click.ClickException(f"there is no such dead receipt of {message_id}")
     words = (
-        "Retried {}: a gateway that runs sends them within a second or two, where a receiver is "
+        "Retried {}: a gateway that runs sends {} within a second or two, where a receiver is "
         "bound."
         if retried
         else "No such dead receipts: nothing to retry."
@@ -212,7 +212,7 @@ def _forms(message_id: str) -> list[str]:
 
 def _say(what: str, count: int, words: str) -> None:
     if sys.stdout.isatty():
-        number = "1 receipt" if count == 1 else f"{count:,} receipts"
-        click.echo(words.format(number))
+        number, them = ("1 receipt", "it") if count == 1 else (f"{count:,} receipts", "them")
+        click.echo(words.format(number, them))
     else:
         click.echo(json.dumps({what: count}))

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -58,6 +57,7 @@ class Site:
 
     def __init__(self, folder: Path, store: SqlStore) -> None:
         self.path = folder / "gateway.toml"
+        self.url = f"sqlite:///{folder}/store.db"
         self.store = store
 
     def add(self, *reports: Report) -> None:
@@ -213,24 +213,50 @@ def test_an_account_that_is_not_configured(site: Site) -> None:
     )
 
 
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Click's runner passes for a terminal."""
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _self: True)
+
+
+@pytest.mark.usefixtures("terminal")
 def test_on_a_terminal(site: Site) -> None:
+    assert site.run("list").stdout == "none\n"
     site.bury("d1", "d2")
-    with ThreadPoolExecutor() as pool:  # half a second each
-        nothing = pool.submit(site.on_terminal, "list", "--account", "shop")
-        some = pool.submit(site.on_terminal, "list", "--limit", "1")
-        purge = ("purge", "--state", "dead", "--account", "bank")
-        declined = pool.submit(site.on_terminal, *purge, types="n\n")
-    assert nothing.result() == (0, "none\n")
-    code, seen = some.result()
-    head, line, more = seen.splitlines()
-    assert (code, head.split()[:3]) == (0, ["state", "account", "message_id"])
+    listed = site.run("list", "--limit", "1")
+    head, line = listed.stdout.splitlines()
+    assert head.split()[:3] == ["state", "account", "message_id"]
     assert line.split() == [
         "dead", "bank", "d1", "UNDELIV", "2h", "1", "ESME_RINVMSGID", "-", "refused"
     ]  # fmt: skip
-    assert more == "There are more than 1: --limit 10 shows more."
-    code, seen = declined.result()
-    assert "Delete all dead receipts of bank for good? [y/N]" in seen
-    assert (code, site.ids()) == (1, ["d1", "d2"])
+    assert listed.stderr == "There are more than 1: --limit 10 shows more.\n"
+    shown = site.run("show", "d1").stdout.splitlines()
+    assert shown[0].split() == ["state", "dead"]
+    assert site.run("retry", "d1").stdout == (
+        "Retried 1 receipt: a gateway that runs sends it within a second or two, where a receiver "
+        "is bound.\n"
+    )
+    assert site.run("retry", "d1").exit_code == 1
+    assert site.run("retry", "--account", "shop").stdout == (
+        "No such dead receipts: nothing to retry.\n"
+    )
+    assert site.run("purge", "--state", "dead", "--account", "shop", "--yes").stdout == (
+        "No such receipts: nothing to delete.\n"
+    )
+
+
+@pytest.mark.usefixtures("terminal")
+def test_purge_declined(site: Site) -> None:
+    site.bury("d")
+    result = site.run("purge", "--state", "dead", "--account", "bank", input="n\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "Delete all dead receipts of bank for good? [y/N]" in result.stderr
+    with closing(Visitor(site.url)) as visitor:
+        assert len(visitor.show("d")) == 1
+
+
+def test_purge_on_a_real_terminal(site: Site) -> None:
+    site.bury("d1", "d2")
     code, seen = site.on_terminal("purge", "--state", "all", "--older-than", "1h", types="y\n")
     assert "Delete all dead and pending receipts older than 1h for good? [y/N]" in seen
     assert seen.endswith("Deleted 2 receipts.\n")

@@ -5,6 +5,7 @@ Only accounts that poll, or that want to be told EXPIRED when nothing was heard,
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -57,18 +58,24 @@ class Awaiting:
         self._schedule = schedule
         self._log = log
 
-    def add(self, route: Route, omnimessage_id: str, account: Account) -> Deferred[None]:
+    def add(
+        self, route: Route, omnimessage_id: str, account: Account, time_to_send: str = ""
+    ) -> Deferred[None]:
         """Commit the row of a message that the API has accepted; the Deferred never fails.
 
-        The message is on its way whatever the store does, so it is answered all the same.
+        The message is on its way whatever the store does, so it is answered all the same. Its
+        age counts from `time_to_send` (ISO 8601), "" for now.
         """
+        sent_at = route.submitted_at
+        if time_to_send:
+            sent_at = datetime.fromisoformat(time_to_send).timestamp()
         awaited = Awaited(
             message_key(route.submitted_at, omnimessage_id),
             account.system_id,
             omnimessage_id,
             pack(route),
-            route.submitted_at,
-            self._schedule.begins_at(route.submitted_at, account),
+            sent_at,
+            self._schedule.begins_at(sent_at, account),
         )
         return self._store.await_report(awaited).addErrback(self._not_kept, omnimessage_id)
 

@@ -149,7 +149,7 @@ class Expiry:
         if outcome.verdict is Verdict.ACCEPTED:
             account.remember(outcome.message_id, found.submits[0], request.time_to_send)
             if route.targets and account.awaits_reports:
-                await self._awaiting.add(route, outcome.message_id, account)
+                await self._awaiting.add(route, outcome.message_id, account, request.time_to_send)
             return "accepted", {**fields, "message_id": outcome.message_id}
         if outcome.verdict in MAYBE_ACCEPTED:
             return "unknown", fields

@@ -28,6 +28,7 @@ from gateway.store.base import Awaited
 
 _PATIENCE: Final = 10.0  # seconds for an answer
 _LEASE: Final = 60.0  # seconds after which a row is looked at again if nothing came of it
+_LIMIT: Final = 259_200.0  # seconds that a row waits for its account to come back
 _EXPIRED: Final = "EXPIRED"
 
 
@@ -107,7 +108,7 @@ class Poller:
         account = self._account_of(awaited.system_id)
         now = self._now()
         route = unpack(awaited.route)
-        limit = account.settings.receipt_limit if account else 0.0
+        limit = account.settings.receipt_limit if account else _LIMIT
         over = now >= awaited.submitted_at + limit
         result = "nothing"
         if account is not None and account.settings.receipts in {"poll", "both"}:

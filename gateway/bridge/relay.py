@@ -228,7 +228,9 @@ class Relay:
             if journey.completes:
                 self._reassembly.settle(journey.base)
             if journey.route is not None and account.awaits_reports:
-                row = self._awaiting.add(journey.route, outcome.message_id, account)
+                row = self._awaiting.add(
+                    journey.route, outcome.message_id, account, journey.time_to_send
+                )
                 self._follow(
                     row, lambda _, journey: self._relayed(outcome, journey, fields), journey
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -97,6 +98,17 @@ def test_what_the_row_says() -> None:
     route = unpack(row.route)
     assert (route.system_id, route.submitted_at) == ("bank", 1_000.0)
     assert [target.registered_delivery for target in route.targets] == [1]
+
+
+def test_a_message_for_later_is_looked_at_after_its_time() -> None:
+    trial = trial_of()
+    trial.submit(submit(registered_delivery=1, schedule_delivery_time="000000010000000R"))
+    assert trial.status == "ESME_ROK"
+    [row] = trial.store.operations
+    assert isinstance(row, Awaited)
+    sent_at = datetime.fromisoformat(trial.transport.posts[0].sms["time_to_send"]).timestamp()
+    assert (row.submitted_at, row.next_at) == (sent_at, sent_at + 10)
+    assert row.key == message_key(1_000.0, ID), "by which its callback finds it"
 
 
 def test_a_message_that_was_refused_has_none() -> None:

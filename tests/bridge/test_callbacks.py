@@ -312,7 +312,7 @@ def test_a_report_about_another_number_is_refused(to: str) -> None:
         ({}, Address(1, 1, TO), ""),
         ({"country_prefix": "372"}, Address(2, 1, "055512345"), f"+{TO}"),
         ({"country_prefix": "500", "trunk_prefix": ""}, Address(2, 1, "51234"), "+50051234"),
-        ({"country_prefix": "290"}, Address(2, 1, "051234"), "+29051234"),
+        ({"country_prefix": "683"}, Address(2, 1, "04002"), "+6834002"),
     ],
 )
 def test_a_number_in_the_spelling_of_the_esme(

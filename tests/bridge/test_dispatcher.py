@@ -245,13 +245,15 @@ def test_two_receivers_share_what_waited() -> None:
 
 def test_a_receipt_that_is_stored_while_others_are_claimed_is_not_overlooked() -> None:
     desk = Desk()
+    desk.report(1)
     desk.store.holding = True
     one = desk.bind()
     desk.store.holding = False
-    desk.report(1)  # the claim that is under way has not seen it
+    desk.report(2)  # the claim that is under way has not seen it
+    assert one.pdus == []
     [give] = desk.store.held
     give()
-    assert one.ids == names(1)
+    assert one.ids == names(1, 2)
 
 
 # The answer
@@ -734,7 +736,9 @@ def test_a_stop_ends_sending_and_an_answer_still_counts() -> None:
     desk.beat(10)
     desk.bind("s2")
     assert one.ids == names(1)
-    assert [row["message_id"] for row in desk.store.receipts()] == names(2, 3, 4)
+    rows = desk.store.receipts()
+    assert [row["message_id"] for row in rows] == names(2, 3, 4)
+    assert rows[-1]["state"] == PENDING, "it is not for this process to deliver"
     assert desk.clock.getDelayedCalls() == []
 
 

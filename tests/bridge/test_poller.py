@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -248,12 +249,29 @@ def test_while_the_api_is_away_nothing_is_given_up() -> None:
     assert len(trial.store.awaited()) == 1
 
 
-def test_the_messages_of_an_account_that_is_gone_are_given_up() -> None:
-    trial = Asking(synthetic_expired=True).send()
-    del trial.accounts["bank"]
+def test_the_messages_of_an_account_that_is_gone_wait_for_it_for_three_days() -> None:
+    trial = Asking(status("DELIVRD"), ids=True, synthetic_expired=True).send(2)
+    account = trial.accounts.pop("bank")
     trial.beat(30)
-    assert (trial.asked, trial.store.awaited(), trial.store.receipts()) == ([], [], [])
+    assert (trial.asked, len(trial.store.awaited())) == ([], 2)
+    trial.accounts["bank"] = account
+    trial.beat(15)
+    assert (len(trial.asked), trial.polls("final")) == (2, 2)
+    trial.send()
+    del trial.accounts["bank"]
+    trial.clock.advance(259_200)
+    trial.beat(2)
+    assert (len(trial.asked), trial.store.awaited()) == (2, [])
     assert trial.polls("given_up") == 1
+
+
+def test_the_age_of_a_scheduled_message_counts_from_its_time() -> None:
+    trial = Asking(receipt_limit=60, synthetic_expired=True)
+    trial.submit(submit(registered_delivery=1, schedule_delivery_time="000000010000000R"))
+    [row] = trial.store.awaited()
+    sent_at = row["submitted_at"] / 1e6
+    assert sent_at == pytest.approx(time.time() + 3_600, abs=5)
+    assert row["next_at"] / 1e6 == sent_at + 10
 
 
 # The API does not answer
@@ -293,6 +311,8 @@ def test_the_rate_is_never_exceeded(slow: float) -> None:
     in_each_second = Counter(round(post.at) for post in trial.asked)
     assert max(in_each_second.values()) <= 20
     assert len(trial.asked) == 90, "each once"
+    at = [post.at for post in trial.asked]
+    assert max(sum(now - slow < one <= now for one in at) for now in at) <= 20 or not slow
     assert trial.store.awaited() == []
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
 from gateway.bridge import relay as relay_module
+from gateway.bridge.journey import Origin
 from gateway.bridge.translate import Message, Writing, read
 from gateway.config import LogSettings
 from gateway.omnichannel.callback import Target
@@ -585,6 +586,21 @@ def test_whatever_the_api_says_no_receipt_waits_for_a_response_that_left(
     assert trial.unanswered._waiting == {}
 
 
+def test_the_response_is_written_before_its_receipt_even_without_a_moment_between() -> None:
+    trial = Trial(in_turn(accepted(ID)._replace(after=1.0)), receipt_delay=0)
+    one = esme(trial)
+    before: list[int] = []  # receipts that had left when the response did
+
+    def answer(response: SubmitSmResp) -> bool:
+        before.append(len(one.pdus))
+        return True
+
+    trial.relay.submit(submit(registered_delivery=1), Origin("s7", trial.account, V34), answer)
+    call_back(trial, "DELIVRD")
+    trial.run(2)
+    assert (before, one.stats) == ([0], ["DELIVRD"])
+
+
 def test_a_message_that_cannot_be_translated_waits_for_nothing() -> None:
     trial = Trial(in_turn(accepted(ID)))
     trial.submit(submit(registered_delivery=1, destination=Address(1, 1, "nobody")))
@@ -614,9 +630,11 @@ def test_a_long_message_names_the_parts_that_asked() -> None:
     for number, asked in ((3, 0), (1, 1), (4, 2), (2, 0x11)):
         header = bytes([5, 0, 3, 7, 4, number])
         part = submit(number, esm_class=0x40, short_message=header + b"x")
-        trial.submit(replace(part, registered_delivery=asked))
+        kind = "CMT" if number == 1 else "WAP"  # what is no text is that of the first part
+        trial.submit(replace(part, registered_delivery=asked, service_type=kind))
     [_, first, fourth, last] = trial.answers
     route = route_of(trial)
+    assert route.service_type == "CMT"
     assert route.targets == (Target(1, 1), Target(0, 0x11), Target(4, 2))
     assert [of_part(route.base, number) for number in (1, 4)] == [
         first.message_id,

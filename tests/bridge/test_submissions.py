@@ -897,6 +897,22 @@ def test_no_receipt_overtakes_the_response_of_a_submit_multi(step: Step) -> None
     assert trial.whole.unanswered._waiting == {}
 
 
+def test_that_response_is_written_first_even_without_a_moment_between() -> None:
+    trial = Trial(by_number({}, accepted(ID)._replace(after=1.0)), receipt_delay=0)
+    one = esme(trial.whole)
+    before: list[int] = []  # receipts that had left when the response did
+
+    def respond(response: Response) -> bool:
+        before.append(len(one.pdus))
+        return True
+
+    pdu = multi(number(1), number(2), registered_delivery=1)
+    trial.submissions.submit(pdu, trial.origin, respond)
+    call_back(trial.whole, "DELIVRD", 0, to="")
+    trial.run(2)
+    assert (before, one.stats) == ([0], ["DELIVRD"])
+
+
 def test_a_submit_multi_that_nobody_sends_waits_for_nothing() -> None:
     trial = Trial(by_number({}), response_deadline=10)
     trial.submit(multi(number(1), number(2), registered_delivery=1), waited=10)
