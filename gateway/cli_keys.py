@@ -110,3 +110,10 @@ def _age(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds // size:.0f} {name}"
     return f"{seconds:.0f} s"
+
+
+def _warn(path: Path) -> None:
+    from gateway.callback_keys import warning
+
+    if words := warning(path):
+        click.echo(f"warning: {words}", err=True)
