@@ -71,9 +71,8 @@ class Account:
         self.retried = frozenset(CommandStatus[name] for name in settings.deliver_retry)
         self.receipt_zone = settings.receipt_zone
         # Whether a message that asks for receipts has a row until its end is known.
-        self.awaits_reports = settings.receipts != "off" and (
-            settings.receipts != "callback" or settings.synthetic_expired
-        )
+        self.tells_expired = settings.synthetic_expired and settings.receipts != "off"
+        self.awaits_reports = settings.receipts in {"poll", "both"} or self.tells_expired
 
     def remember(self, omnimessage_id: str, submit: SubmitSm, time_to_send: str) -> None:
         """The API accepted `submit`; `time_to_send` is ISO 8601, "" for now."""

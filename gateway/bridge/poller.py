@@ -20,7 +20,7 @@ from gateway.bridge.awaiting import Schedule
 from gateway.bridge.refusals import cause_of
 from gateway.bridge.reports import Reports
 from gateway.metrics import Metrics
-from gateway.omnichannel.callback import Route, unpack
+from gateway.omnichannel.callback import BadRoute, Route, unpack
 from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.outcome import Verdict
 from gateway.omnichannel.report import DeliveryReport
@@ -107,7 +107,11 @@ class Poller:
     async def _look(self, awaited: Awaited) -> None:
         account = self._account_of(awaited.system_id)
         now = self._now()
-        route = unpack(awaited.route)
+        try:
+            route = unpack(awaited.route)
+        except BadRoute:  # a version to come wrote it
+            await self._rows.end_awaited(awaited.key)
+            raise
         limit = account.settings.receipt_limit if account else _LIMIT
         over = now >= awaited.submitted_at + limit
         result = "nothing"
@@ -144,7 +148,7 @@ class Poller:
         return {"final": "final", "none": "nothing"}.get(taken.kind, "interim")
 
     async def _give_up(self, awaited: Awaited, route: Route, account: Account | None) -> None:
-        synthetic = account is not None and account.settings.synthetic_expired
+        synthetic = account is not None and account.tells_expired
         self._metrics.status_polls("expired" if synthetic else "given_up").inc()
         self._log.warning(
             "report_given_up",

@@ -232,7 +232,9 @@ class Relay:
                     journey.route, outcome.message_id, account, journey.time_to_send
                 )
                 self._follow(
-                    row, lambda _, journey: self._relayed(outcome, journey, fields), journey
+                    self._in_time(row, journey),
+                    lambda _, journey: self._relayed(outcome, journey, fields),
+                    journey,
                 )
             else:
                 self._relayed(outcome, journey, fields)
@@ -249,6 +251,21 @@ class Relay:
         self._refuse(
             journey, outcome.command_status, fields, tlvs, alarming=outcome.verdict in ALARMING
         )
+
+    def _in_time(self, row: Deferred[None], journey: Journey) -> Deferred[None]:
+        """Fires with `row`, or at the deadline: the message was accepted, and must be answered."""
+        waited: Deferred[None] = Deferred()
+        deadline = journey.started + journey.origin.account.settings.response_deadline
+        left = max(0.0, deadline - self._clock.seconds())
+        late = self._clock.callLater(left, waited.callback, None)
+
+        def written(_: None) -> None:
+            if not waited.called:
+                late.cancel()
+                waited.callback(None)
+
+        row.addCallback(written)
+        return waited
 
     def _relayed(self, outcome: Outcome, journey: Journey, fields: dict[str, object]) -> None:
         """The API has accepted the message, and what must be kept of it is kept."""

@@ -96,7 +96,7 @@ class Settling:
         """Tell the store what it could not be told; call now and then."""
         owed, self._owed = self._owed, []
         for settled in owed:
-            self._rows.settle_receipt(settled).addErrback(self._not_settled, settled)
+            self._rows.settle_receipt(settled).addErrback(self._still_owed, settled)
 
     def _settle(self, settled: SettledReceipt) -> None:
         self.held -= 1
@@ -105,6 +105,9 @@ class Settling:
     def _not_settled(self, failure: Failure, settled: SettledReceipt) -> None:
         if not self._owed:
             self._log.error("store_failed", operation="settle_receipt", detail=cause_of(failure))
+        self._owed.append(settled)
+
+    def _still_owed(self, _failure: Failure, settled: SettledReceipt) -> None:
         self._owed.append(settled)
 
 

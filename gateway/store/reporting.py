@@ -72,8 +72,10 @@ def _final(report: Report, message: Message, judged: Judged, ids: Iterator[int])
     if KNOWN_FINAL in message.known:
         return Reported("repeated")
     for receipt_id, waits in list(message.waiting.items()):
-        # An interim one that was not tried yet leaves first: it became due before.
-        if not waits.leased and (waits.kind == "unknown" or waits.attempts):
+        # An interim one that was not tried yet leaves first, as it became due before: but not if
+        # the final one is about to leave already.
+        overtaken = waits.attempts or report.leased
+        if not waits.leased and (waits.kind == "unknown" or overtaken):
             ended = True
             del message.waiting[receipt_id]
             if judged.stored.pop(receipt_id, None) is None:

@@ -839,3 +839,17 @@ def test_each_submit_is_answered_once_and_truthfully(
     assert trial.value("submit_duration_seconds_count") == len(messages)
     assert len([line for line in trial.lines if "sequence_number" in line]) == len(messages)
     assert trial.clock.getDelayedCalls() == []
+
+
+def test_a_row_that_is_not_written_in_time_does_not_hold_up_the_response() -> None:
+    trial = Trial(in_turn(accepted(ID)._replace(after=1.0)), receipts="poll", response_deadline=5)
+    trial.store.holding = True
+    trial.submit(submit(registered_delivery=1))
+    trial.run(4.5)
+    assert trial.answers == []
+    trial.run(1)
+    assert trial.status == "ESME_ROK"
+    [give] = trial.store.held
+    give()
+    trial.run(10)
+    assert len(trial.answers) == 1

@@ -34,3 +34,12 @@ def test_a_repetition_writes_nothing() -> None:
     known = {KNOWN_INTERIM + ACCEPTED}
     judged = judge([report(kind="interim")], {KEY: Message(known)}, count(1))
     assert (judged.stored, judged.superseded, judged.known, judged.ended) == ({}, [], [], [])
+
+
+def test_a_final_one_that_leaves_at_once_overtakes_what_is_not_on_its_way() -> None:
+    waiting = {
+        1: Waits("interim", 0, leased=False),
+        2: Waits("interim", 0, leased=True),
+    }
+    judged = judge([report(leased=True)], {KEY: Message(waiting=waiting)}, count(5))
+    assert judged.superseded == [1]
