@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bench import children, messages, parts, report
+from bench import backlog, children, messages, parts, receipts, report
 from bench.against import against
 from bench.run import Run, say
 from bench.trees import commit
@@ -28,8 +28,11 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "flood": messages.flood,
     "parts": parts.parts,
     "pending": parts.pending,
+    "receipts": receipts.receipts,
+    "requested": receipts.requested,
+    "backlog": backlog.backlog,
 }
-LONG = ("matrix", "pending")
+LONG = ("matrix", "pending", "backlog")
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
@@ -39,7 +42,7 @@ def _stop(number: int, _frame: FrameType | None) -> NoReturn:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help=f"about a minute, without {' and '.join(LONG)}"
+        "--quick", action="store_true", help=f"about a minute, without {', '.join(LONG)}"
     )
     parser.add_argument(
         "--only",

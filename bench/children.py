@@ -6,7 +6,8 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -68,18 +69,42 @@ def json_line(stream: IO[str] | None, what: str, log: Path) -> dict[str, Any]:
     return line
 
 
-def finished(module: str, log: Path, limit: float, *arguments: object) -> dict[str, Any]:
-    """Run `python -m MODULE ARGUMENTS` to its end; give the JSON line it prints."""
+def finished(
+    module: str,
+    log: Path,
+    limit: float,
+    *arguments: object,
+    meanwhile: Callable[[], None] | None = None,
+    every: float = 0.5,
+) -> dict[str, Any]:
+    """Run `python -m MODULE ARGUMENTS` to its end; give the JSON line it prints.
+
+    `meanwhile` is called `every` so many seconds.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
+    ends = time.monotonic() + limit
     with child(command, log) as process:
-        try:
-            text, _ = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired as error:
-            raise Failed(f"{module} did not end within {limit:.0f} s") from error
+        while True:
+            left = max(0.0, ends - time.monotonic())
+            try:
+                text, _ = process.communicate(timeout=min(every, left) if meanwhile else left)
+                break
+            except subprocess.TimeoutExpired as error:
+                if meanwhile is None or left <= every:
+                    raise Failed(f"{module} did not end within {limit:.0f} s") from error
+                meanwhile()
     if process.returncode or not text:
         raise Failed(f"{module} ended with {process.returncode}:\n{tail(log)}")
     line: dict[str, Any] = json.loads(text)
     return line
+
+
+def ask(process: subprocess.Popen[str], command: str, what: str, log: Path) -> dict[str, Any]:
+    """Write a command to a child; give the line it answers."""
+    assert process.stdin is not None, "opened as a pipe"
+    process.stdin.write(command + "\n")
+    process.stdin.flush()
+    return json_line(process.stdout, what, log)
 
 
 @dataclass
@@ -92,10 +117,7 @@ class Upstream:
     ca_file: str
 
     def ask(self, command: str) -> dict[str, Any]:
-        assert self.process.stdin is not None, "opened as a pipe"
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        return json_line(self.process.stdout, "the upstream", self.log)
+        return ask(self.process, command, "the upstream", self.log)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""One bind of the load generator: its connection and its window."""
+"""One bind of a load generator: its connection and its window."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import time
 
 from bench.submits import HEADER, Submits, Whole
 
-BIND_TRANSCEIVER, BIND_TRANSCEIVER_RESP = 0x00000009, 0x80000009
+BIND_RECEIVER, BIND_TRANSCEIVER = 0x00000001, 0x00000009
+RESPONSE_BIT = 0x80000000
 SUBMIT_SM_RESP = 0x80000004
 ENQUIRE_LINK, ENQUIRE_LINK_RESP = 0x00000015, 0x80000015
 UNBIND, UNBIND_RESP = 0x00000006, 0x80000006
@@ -50,12 +51,13 @@ class Session:
         system_id: str,
         password: str,
         submits: Submits | None = None,
+        bind: int = BIND_TRANSCEIVER,
     ) -> Session:
         """Connect and bind. Raises Refused for any other answer than ESME_ROK."""
         sock = socket.create_connection(address, timeout=BIND_WAIT)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.sendall(pdu(BIND_TRANSCEIVER, 1, bind_body(system_id, password)))
+            sock.sendall(pdu(bind, 1, bind_body(system_id, password)))
             data = b""
             while len(data) < 16 or len(data) < HEADER.unpack_from(data)[0]:
                 more = sock.recv(READ)
@@ -63,8 +65,8 @@ class Session:
                     raise Refused("the connection was closed instead of an answer to the bind")
                 data += more
             length, command_id, status, _ = HEADER.unpack_from(data)
-            if command_id != BIND_TRANSCEIVER_RESP or status:
-                raise Refused(f"bind_transceiver answered {command_id:08X} status 0x{status:02X}")
+            if command_id != bind | RESPONSE_BIT or status:
+                raise Refused(f"the bind was answered {command_id:08X} status 0x{status:02X}")
         except BaseException:
             sock.close()
             raise

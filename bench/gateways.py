@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from argon2 import PasswordHasher
 
 from bench.children import STOP_WAIT, Failed, Upstream, child, finished, json_line, tail
 from bench.measure import memory
 from bench.trees import Tree
+from gateway.callback_key_rotation import add
 
 SYSTEM_ID = PASSWORD = "bench"
 START_WAIT = 20.0  # seconds until a gateway must serve
@@ -43,7 +45,7 @@ listen = "127.0.0.1:{admin_port}"
 [log]
 format = "json"
 messages = {messages}
-{store}
+{callbacks}{store}
 [[accounts]]
 system_id = "bench"
 password_hash = "{password_hash}"
@@ -51,18 +53,33 @@ max_binds = 2000
 window = 1000
 response_deadline = 60
 {account}"""
-STORE = """
+STORE_FILE = "gateway.db"
+STORE = f"""
 [store]
-url = "sqlite:///gateway.db"
+url = "sqlite:///{STORE_FILE}"
 max_parts = 1000000
 """
-ACCOUNT = "reassembly_timeout = 3600\n"
+CALLBACKS = """
+[callbacks]
+listen = "127.0.0.1:{port}"
+public_url = "http://127.0.0.1:{port}"
+key_file = "callback-keys"
+"""
+PARTS_ACCOUNT = "reassembly_timeout = 3600\n"
+RECEIPTS_ACCOUNT = "deliver_window = 100\n"
 
 
-def configuration(*, parts: bool, **values: object) -> str:
-    """Give the text of a configuration; with `parts`, one that may hold a million of them."""
+def configuration(*, parts: bool = False, callback_port: int = 0, **values: object) -> str:
+    """Give the text of a configuration.
+
+    With `parts`, its store may hold a million of them. With `callback_port`, the API reports
+    there, and receipts are delivered with a window of 100.
+    """
     return CONFIGURATION.format(
-        store=STORE if parts else "", account=ACCOUNT if parts else "", **values
+        callbacks=CALLBACKS.format(port=callback_port) if callback_port else "",
+        store=STORE if parts or callback_port else "",
+        account=(PARTS_ACCOUNT if parts else "") + (RECEIPTS_ACCOUNT if callback_port else ""),
+        **values,
     )
 
 
@@ -80,15 +97,30 @@ class Gateway:
     smpp_port: int
     log: Path
     next_message: int = 0
+    admin_port: int = 0
+    callback_port: int = 0
+    started: float = 0.0  # seconds from its start until its listener was there
+
+    @property
+    def folder(self) -> Path:
+        return self.log.parent
 
     def load(
-        self, binds: int, window: int, warmup: float, seconds: float, parts: int = 1
+        self,
+        binds: int,
+        window: int,
+        warmup: float,
+        seconds: float,
+        parts: int = 1,
+        *,
+        receipts: bool = False,
     ) -> dict[str, Any]:
         """Give the load generator's report, this process's cost in it."""
         return self._loaded(
             warmup + seconds + DRAIN_WAIT + 60,
             *("--binds", binds, "--window", window, "--watch", self.pid),
             *("--warmup", warmup, "--seconds", seconds, "--parts", parts),
+            *(("--receipts",) if receipts else ()),
         )
 
     def fill(self, count: int) -> dict[str, Any]:
@@ -124,6 +156,14 @@ class Gateway:
     def memory(self) -> dict[str, float]:
         return memory(self.pid)
 
+    def metric(self, name: str) -> float:
+        """The value of a metric without labels. Raises Failed when there is none."""
+        with urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=10) as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(f"{name} "):
+                    return float(line.split()[1])
+        raise Failed(f"the gateway has no metric {name}")
+
 
 class Gateways:
     """Starts gateways in front of one upstream, each with a configuration of its own."""
@@ -142,20 +182,32 @@ class Gateways:
         *,
         messages: bool = True,
         parts: bool = False,
+        callbacks: bool = False,
+        store: Path | None = None,
         tree: Tree | None = None,
     ) -> Iterator[Gateway]:
-        """Start the verb serve, of the installed command unless told, and wait for its listener."""
+        """Start the verb serve, of the installed command unless told, and wait for its listener.
+
+        `store` is the file to begin with, which is moved to the gateway's folder.
+        """
         tree = tree or Tree()
         self._started += 1
         folder = self._folder / f"gateway-{self._started}-{engine}"
         folder.mkdir()
-        file, log, smpp_port = folder / "gateway.toml", folder / "gateway.log", free_port()
+        file, log = folder / "gateway.toml", folder / "gateway.log"
+        smpp_port, admin_port = free_port(), free_port()
+        callback_port = free_port() if callbacks else 0
+        if callbacks:
+            add(folder / "callback-keys", time.time())
+        if store:
+            store.rename(folder / STORE_FILE)
         file.touch(mode=0o600)
         file.write_text(
             configuration(
                 parts=parts,
+                callback_port=callback_port,
                 smpp_port=smpp_port,
-                admin_port=free_port(),
+                admin_port=admin_port,
                 base_url=self._stub.base_url,
                 ca_file=self._stub.ca_file,
                 engine=engine,
@@ -163,6 +215,7 @@ class Gateways:
                 password_hash=self._password_hash,
             )
         )
+        begun = time.monotonic()
         with child(
             [*tree.command, "serve", "-c", file],
             log,
@@ -171,7 +224,8 @@ class Gateways:
             environ=tree.environ,
         ) as run:
             self._wait(run, smpp_port, log)
-            yield Gateway(run.pid, smpp_port, log)
+            started = time.monotonic() - begun
+            yield Gateway(run.pid, smpp_port, log, 0, admin_port, callback_port, started)
             if run.poll() is not None:
                 raise Failed(f"the gateway ended with {run.returncode}:\n{tail(log)}")
         os.truncate(log, 0)  # a line per message adds up
@@ -184,7 +238,7 @@ class Gateways:
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
             except OSError:
-                time.sleep(0.05)
+                time.sleep(0.02)
             else:
                 return
         raise Failed(f"the gateway does not serve:\n{tail(log)}")

@@ -30,7 +30,7 @@ from typing import Any
 
 from bench.esme import Refused, Session
 from bench.loading import Load
-from bench.submits import Parts
+from bench.submits import Parts, Submits, Whole
 
 SLOWEST = 500  # first parts a second that are waited for
 
@@ -48,6 +48,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--drain", type=float, default=20.0)
     parser.add_argument("--watch", type=int, metavar="PID", help="measure this process too")
     parser.add_argument("--parts", type=int, choices=(1, 2), default=1, help="of a message")
+    parser.add_argument("--receipts", action="store_true", help="ask for one with each message")
     parser.add_argument("--first", type=int, default=0, help="number of the first message")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--incomplete", type=int, metavar="N", help="first parts only, N of them")
@@ -55,18 +56,13 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def _bound(arguments: argparse.Namespace, parts: Sequence[Parts]) -> list[Session]:
-    """Bind all sessions. Raises SystemExit when one is refused."""
+def _bound(arguments: argparse.Namespace, submits: Sequence[Submits]) -> list[Session]:
+    """Bind a session for each. Raises SystemExit when one is refused."""
     address = (arguments.host, arguments.port)
     try:
         return [
-            Session.bound(
-                address,
-                arguments.system_id,
-                arguments.password,
-                parts[index] if parts else None,
-            )
-            for index in range(arguments.binds)
+            Session.bound(address, arguments.system_id, arguments.password, each)
+            for each in submits
         ]
     except (Refused, OSError) as error:
         raise SystemExit(f"cannot bind: {error}") from error
@@ -81,7 +77,8 @@ def main(given: Sequence[str] | None = None) -> None:
             Parts(arguments.first + index, arguments.binds, incomplete=incomplete is not None)
             for index in range(arguments.binds)
         ]
-    sessions = _bound(arguments, parts)
+    whole = [Whole(receipts=arguments.receipts) for _ in range(arguments.binds)]
+    sessions = _bound(arguments, parts or whole)
     load = Load(sessions, arguments.watch)
     if arguments.idle:
         _say({"bound": len(sessions)})

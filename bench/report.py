@@ -12,13 +12,52 @@ from pathlib import Path
 import pycurl
 
 from bench.results import Results
-from bench.scenarios import AGAINST, COMPARED, LIBCURL, MATRIX, PARTS, PENDING, Scenario
+from bench.scenarios import (
+    AGAINST,
+    BACKLOG,
+    COMPARED,
+    LIBCURL,
+    MATRIX,
+    PARTS,
+    PENDING,
+    RECEIPTS,
+    REQUESTED,
+    Measured,
+)
 from bench.verdicts import Verdict, verdicts
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-COLUMNS = ("messages/s", "p50 ms", "p99 ms", "CPU us/message", "RSS MB")
-PART_COLUMNS = ("parts/s", "p50 ms", "p99 ms", "CPU us/part", "RSS MB")
+
+# Head, what stands under it in a row's report, and its decimals.
+Columns = Sequence[tuple[str, str, int]]
+COLUMNS: Columns = (
+    ("messages/s", "per_second", 0),
+    ("p50 ms", "p50_ms", 2),
+    ("p99 ms", "p99_ms", 2),
+    ("CPU us/message", "cpu_us", 1),
+    ("RSS MB", "rss_mb", 0),
+)
+PART_COLUMNS: Columns = (
+    ("parts/s", "per_second", 0),
+    *COLUMNS[1:3],
+    ("CPU us/part", "cpu_us", 1),
+    *COLUMNS[4:],
+)
+CALLBACK_COLUMNS: Columns = (
+    ("callbacks/s", "per_second", 0),
+    ("receipts/s", "delivered_per_second", 0),
+    *COLUMNS[1:3],
+    ("CPU us/callback", "cpu_us", 1),
+    *COLUMNS[4:],
+)
+BACKLOG_COLUMNS: Columns = (
+    ("receipts/s", "per_second", 0),
+    ("CPU us/receipt", "cpu_us", 1),
+    ("start s", "start_seconds", 2),
+    ("RSS MB before", "idle_mb", 0),
+    ("RSS MB after", "rss_mb", 0),
+)
 
 
 def number(value: float, digits: int = 1) -> str:
@@ -37,15 +76,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) ->
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [aligned[0], rule, *aligned[1:]])
 
 
-def _figures(results: Results, scenario: Scenario) -> list[str]:
-    middle = results.middle
-    return [
-        number(middle(scenario, "per_second"), 0),
-        number(middle(scenario, "p50_ms"), 2),
-        number(middle(scenario, "p99_ms"), 2),
-        number(middle(scenario, "cpu_us")),
-        number(middle(scenario, "rss_mb"), 0),
-    ]
+def _heads(columns: Columns) -> list[str]:
+    return [head for head, _, _ in columns]
+
+
+def _figures(results: Results, scenario: Measured, columns: Columns) -> list[str]:
+    return [number(results.middle(scenario, name), digits) for _, name, digits in columns]
 
 
 def machine() -> str:
@@ -76,28 +112,34 @@ def render(results: Results) -> str:
             "Binds and windows (a fresh gateway for each row, `log.messages` on; rows that stand "
             "above keep their medians):",
             table(
-                ("engine", "binds", "window", *COLUMNS),
-                ([s.engine, str(s.binds), str(s.window), *_figures(results, s)] for s in matrix),
+                ("engine", "binds", "window", *_heads(COLUMNS)),
+                (
+                    [s.engine, str(s.binds), str(s.window), *_figures(results, s, COLUMNS)]
+                    for s in matrix
+                ),
             ),
         ]
     parts += _in_turn(results, (PARTS,), "Long messages, two parts each", PART_COLUMNS)
     parts += _in_turn(
         results, PENDING, "Long messages beside others of which a part is missing", PART_COLUMNS
     )
+    parts += _in_turn(results, RECEIPTS, "Callbacks to receipts, in turn", CALLBACK_COLUMNS)
+    parts += _in_turn(results, REQUESTED, "Messages that ask for a receipt", COLUMNS)
+    parts += _in_turn(results, BACKLOG, "Receipts beside others that wait", BACKLOG_COLUMNS)
     parts += ["Figures to reach:", _judged(verdicts(results)), *_beside(results)]
     return "\n\n".join(parts)
 
 
 def _in_turn(
-    results: Results, scenarios: Iterable[Scenario], title: str, columns: Sequence[str]
+    results: Results, scenarios: Iterable[Measured], title: str, columns: Columns
 ) -> list[str]:
     """Give title and table of what was measured round after round; nothing for nothing."""
     found = [s for s in scenarios if s in results.reports]
     if not found:
         return []
     rounds = max(len(results.reports[s]) for s in found)
-    rows = ([s.name, *_figures(results, s)] for s in found)
-    return [f"{title}, medians of {rounds} rounds:", table(("what", *columns), rows)]
+    rows = ([s.name, *_figures(results, s, columns)] for s in found)
+    return [f"{title}, medians of {rounds} rounds:", table(("what", *_heads(columns)), rows)]
 
 
 def _beside(results: Results) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from bench.scenarios import Scenario
+from bench.scenarios import Measured
 
 Report = dict[str, Any]
 
@@ -17,24 +17,28 @@ Report = dict[str, Any]
 class Results:
     """Reports by scenario, one a round; single figures; and what went wrong."""
 
-    reports: dict[Scenario, list[Report]] = field(default_factory=dict)
+    reports: dict[Measured, list[Report]] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     against: str = ""  # the revision compared with
 
-    def add(self, scenario: Scenario, report: Report) -> None:
+    def add(self, scenario: Measured, report: Report) -> None:
         self.reports.setdefault(scenario, []).append(report)
 
-    def middle(self, scenario: Scenario, name: str) -> float:
+    def values(self, scenario: Measured, name: str) -> list[float]:
+        """Give the figure of each round that has it."""
+        return [float(r[name]) for r in self.reports.get(scenario, []) if name in r]
+
+    def middle(self, scenario: Measured, name: str) -> float:
         """Give the median over the rounds, NaN when it was not measured."""
-        values = [float(r[name]) for r in self.reports.get(scenario, []) if name in r]
+        values = self.values(scenario, name)
         return median(values) if values else math.nan
 
     def paired(
         self,
-        one: tuple[Scenario, str],
-        other: tuple[Scenario, str],
+        one: tuple[Measured, str],
+        other: tuple[Measured, str],
         combine: Callable[[float, float], float],
     ) -> list[float]:
         """Combine the two figures of each round."""

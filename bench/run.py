@@ -6,13 +6,15 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from bench import children
 from bench.gateways import Gateway, Gateways
 from bench.results import Report, Results, faults
-from bench.scenarios import Scenario
+from bench.scenarios import Measured, Scenario
 
 Row = tuple[Scenario, Gateway | None]  # a bare engine needs no gateway
+_Row = TypeVar("_Row")
 
 
 class Run:
@@ -25,17 +27,22 @@ class Run:
         self.folder = folder
         self.upstream = upstream
         self.gateways = Gateways(folder, upstream)
-        self._seconds = seconds
-        self._warmup = max(0.3, seconds / 4)
-        self._rounds = rounds
+        self.seconds = seconds
+        self.warmup = max(0.3, seconds / 4)
+        self.round_count = rounds
         self._stuck: set[Scenario] = set()  # rows that lost messages: each costs a long wait
 
     def in_turn(self, rows: Sequence[Row], *, alternate: bool = False) -> None:
         """Measure all rows, round after round; with `alternate`, every second one backwards."""
-        for turn in range(1, self._rounds + 1):
-            say(f"round {turn} of {self._rounds}")
-            for scenario, gateway in reversed(rows) if alternate and turn % 2 == 0 else rows:
+        for each in self.rounds(rows, alternate=alternate):
+            for scenario, gateway in each:
                 self.measure(scenario, gateway)
+
+    def rounds(self, rows: Sequence[_Row], *, alternate: bool = True) -> Iterator[Sequence[_Row]]:
+        """Give the rows of each round; with `alternate`, those of every second one backwards."""
+        for turn in range(1, self.round_count + 1):
+            say(f"round {turn} of {self.round_count}")
+            yield rows[::-1] if alternate and turn % 2 == 0 else rows
 
     def measure(self, scenario: Scenario, gateway: Gateway | None) -> None:
         """Add one row to the results; what goes wrong is a problem."""
@@ -44,22 +51,29 @@ class Run:
         try:
             if scenario.binds:
                 assert gateway is not None, "started before"
-                found = self.loaded(scenario, gateway, self._warmup, self._seconds)
+                found = self.loaded(scenario, gateway, self.warmup, self.seconds)
             else:
                 found = self._bare(scenario)
         except children.Failed as error:
             self.problem(scenario.name, str(error))
             return
+        self.add(scenario, found)
+
+    def add(self, scenario: Measured, found: Report) -> None:
+        """Keep what a row came to, and tell it."""
         self.results.add(scenario, found)
-        say(
-            f"  {scenario.name:66} {found['per_second']:9,.0f}/s  p50 {found['p50_ms']:8.2f} ms  "
-            f"p99 {found['p99_ms']:8.2f} ms  {found['cpu_us']:7.1f} us"
-        )
+        words = f"  {scenario.name:66} {found['per_second']:9,.0f}/s"
+        if "p50_ms" in found:
+            words += f"  p50 {found['p50_ms']:8.2f} ms  p99 {found['p99_ms']:8.2f} ms"
+        say(f"{words}  {found['cpu_us']:7.1f} us")
 
     def loaded(self, scenario: Scenario, gateway: Gateway, warmup: float, seconds: float) -> Report:
         """Give a load's report after comparing its counts with the upstream's."""
         before = self.upstream.ask("count")
-        found = gateway.load(scenario.binds, scenario.window, warmup, seconds, scenario.parts)
+        found = gateway.load(
+            *(scenario.binds, scenario.window, warmup, seconds, scenario.parts),
+            receipts=scenario.receipts == "asked",
+        )
         after = self.upstream.ask("count")
         answered = after["answered"] - before["answered"]
         if answered:
@@ -86,10 +100,10 @@ class Run:
         found = children.finished(
             "bench.bare",
             self.folder / "bare.log",
-            self._warmup + self._seconds + 45,
+            self.warmup + self.seconds + 45,
             *("--engine", scenario.engine, "--in-flight", scenario.window),
             *("--base-url", self.upstream.base_url, "--ca-file", self.upstream.ca_file),
-            *("--warmup", self._warmup, "--seconds", self._seconds),
+            *("--warmup", self.warmup, "--seconds", self.seconds),
         )
         answered = self.upstream.ask("count")["answered"] - before
         if found["failed"]:

@@ -16,6 +16,7 @@ class Scenario:
     parts: int = 1  # that each message consists of
     pending: int = 0  # messages of which the gateway already holds the first part
     tree: str = ""  # whose gateway it is, when not the installed one
+    receipts: str = ""  # "asked", "not asked"; only told for a gateway that is called back
 
     @property
     def name(self) -> str:
@@ -28,7 +29,42 @@ class Scenario:
             name += f", {self.parts} parts a message"
         if self.pending:
             name += f", {self.pending:,} sets pending"
+        if self.receipts:
+            name += f", receipts {self.receipts}"
         return f"{name}, {self.tree}" if self.tree else name
+
+
+@dataclass(frozen=True)
+class CallbackScenario:
+    """Callbacks posted over `connections`, their receipts taken by two receivers x 100.
+
+    With `bare` a mere twisted.web handler takes the callbacks, and there are no receipts.
+    """
+
+    connections: int
+    bare: bool = False
+    messages: bool = True  # a log line for each callback and each receipt
+
+    @property
+    def name(self) -> str:
+        name = "bare twisted.web handler" if self.bare else "gateway, callbacks to receipts"
+        name += f", {self.connections} connections"
+        return name if self.messages else f"{name}, log.messages off"
+
+
+@dataclass(frozen=True)
+class BacklogScenario:
+    """`taken` receipts delivered while at least `waiting` others wait in the store."""
+
+    waiting: int
+    taken: int = 20_000
+
+    @property
+    def name(self) -> str:
+        return f"gateway, {self.taken:,} receipts taken, {self.waiting:,} waiting behind"
+
+
+Measured = Scenario | CallbackScenario | BacklogScenario
 
 
 BARE = Scenario("pycurl", 0, 400)
@@ -69,3 +105,16 @@ PARTS = Scenario("libcurl", 4, 100, parts=2)
 FEW_PENDING = Scenario("libcurl", 4, 100, parts=2, pending=100)
 MANY_PENDING = Scenario("libcurl", 4, 100, parts=2, pending=100_000)
 PENDING = (FEW_PENDING, MANY_PENDING)
+
+CALLBACKS = CallbackScenario(64)
+CALLBACKS_QUIET = CallbackScenario(64, messages=False)
+BARE_WEB = CallbackScenario(64, bare=True)
+RECEIPTS = (CALLBACKS, BARE_WEB, CALLBACKS_QUIET)
+
+FEW_WAITING = BacklogScenario(1_000)
+MANY_WAITING = BacklogScenario(1_000_000)
+BACKLOG = (FEW_WAITING, MANY_WAITING)
+
+ASKED = Scenario("libcurl", 4, 100, receipts="asked")
+NOT_ASKED = Scenario("libcurl", 4, 100, receipts="not asked")
+REQUESTED = (NOT_ASKED, ASKED)

@@ -26,22 +26,25 @@ class Submits(Protocol):
     def encode(self, sequence_numbers: range) -> bytes: ...
 
 
-def body(destination: bytes, short_message: bytes, esm_class: int = 0) -> bytes:
+def body(
+    destination: bytes, short_message: bytes, esm_class: int = 0, registered_delivery: int = 0
+) -> bytes:
     """One submit_sm as a bank sends it: alphanumeric sender, international number, GSM text."""
     source = bytes((5, 0)) + b"Bench\0"
     # esm_class, protocol_id, priority_flag; no times; registered_delivery,
     # replace_if_present_flag, data_coding, sm_default_msg_id
     head = b"\0" + source + bytes((1, 1)) + destination + b"\0" + bytes((esm_class, 0, 0))
-    return head + b"\0\0" + bytes(4) + bytes((len(short_message),)) + short_message
+    tail = bytes((registered_delivery, 0, 0, 0, len(short_message)))
+    return head + b"\0\0" + tail + short_message
 
 
 class Whole:
-    """Messages of one part, all alike."""
+    """Messages of one part, all alike; with `receipts`, each asks for one."""
 
     unfinished = False
 
-    def __init__(self) -> None:
-        self._tail = body(b"37255555555", TEXT)
+    def __init__(self, *, receipts: bool = False) -> None:
+        self._tail = body(b"37255555555", TEXT, registered_delivery=int(receipts))
         self._head = HEADER.pack(16 + len(self._tail), SUBMIT_SM, 0, 0)[:12]
 
     def encode(self, sequence_numbers: range) -> bytes:

@@ -9,13 +9,20 @@ from statistics import median
 
 from bench.results import Results
 from bench.scenarios import (
+    ASKED,
     BARE,
     BARE_LIBCURL,
     BARE_ONE,
+    BARE_WEB,
+    CALLBACKS,
+    CALLBACKS_QUIET,
     FEW_PENDING,
+    FEW_WAITING,
     LIBCURL,
     LIBCURL_ONE,
     MANY_PENDING,
+    MANY_WAITING,
+    NOT_ASKED,
     PARTS,
     REQUESTS,
     REVISION,
@@ -92,6 +99,8 @@ def verdicts(results: Results) -> list[Verdict]:
         ),
         *_of_revisions(results),
         *_of_parts(results),
+        *_of_receipts(results),
+        *_of_backlogs(results),
     ]
 
 
@@ -118,7 +127,7 @@ def _of_revisions(results: Results) -> list[Verdict]:
 
 def _of_parts(results: Results) -> list[Verdict]:
     paired = results.paired
-    parts = [float(report["per_second"]) for report in results.reports.get(PARTS, [])]
+    parts = results.values(PARTS, "per_second")
     return [
         Verdict("parts/s of two-part messages, 4 x 100", "/s", 4_000, parts, at_least=True),
         Verdict(
@@ -138,5 +147,66 @@ def _of_parts(results: Results) -> list[Verdict]:
             "MB",
             None,
             paired((MANY_PENDING, "rss_mb"), (FEW_PENDING, "rss_mb"), _difference),
+        ),
+    ]
+
+
+def _of_receipts(results: Results) -> list[Verdict]:
+    paired = results.paired
+    delivered = "delivered_per_second"
+    return [
+        Verdict(
+            "callbacks/s committed, answered and delivered",
+            "/s",
+            3_000,
+            results.values(CALLBACKS, delivered),
+            at_least=True,
+        ),
+        Verdict(
+            "callbacks/s / requests/s of a bare twisted.web handler",
+            "x",
+            0.4,
+            paired((CALLBACKS, delivered), (BARE_WEB, "per_second"), _ratio),
+            at_least=True,
+        ),
+        Verdict(
+            "callbacks/s, log.messages off / on",
+            "x",
+            None,
+            paired((CALLBACKS_QUIET, delivered), (CALLBACKS, delivered), _ratio),
+        ),
+        Verdict(
+            "age of the oldest receipt meanwhile", "s", 1, results.values(CALLBACKS, "oldest_age")
+        ),
+        Verdict(
+            "CPU per relayed message that asks for a receipt / that does not, 4 x 100",
+            "x",
+            1.15,
+            paired((ASKED, "cpu_us"), (NOT_ASKED, "cpu_us"), _ratio),
+        ),
+    ]
+
+
+def _of_backlogs(results: Results) -> list[Verdict]:
+    paired, values = results.paired, results.values
+    return [
+        Verdict(
+            "CPU per delivered receipt with 1,000,000 waiting / with 1,000",
+            "x",
+            1.15,
+            paired((MANY_WAITING, "cpu_us"), (FEW_WAITING, "cpu_us"), _ratio),
+        ),
+        Verdict(
+            "receipts/s with 1,000 waiting / with 1,000,000",
+            "x",
+            None,
+            paired((FEW_WAITING, "per_second"), (MANY_WAITING, "per_second"), _ratio),
+        ),
+        Verdict("start with 1,000,000 waiting", "s", 2, values(MANY_WAITING, "start_seconds")),
+        Verdict(
+            "RSS after receipts with 1,000,000 waiting - with 1,000",
+            "MB",
+            None,
+            paired((MANY_WAITING, "rss_mb"), (FEW_WAITING, "rss_mb"), _difference),
         ),
     ]

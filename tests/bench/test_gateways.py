@@ -9,7 +9,7 @@ import pytest
 
 from bench.gateways import configuration
 
-VALUES = {
+VALUES: dict[str, Any] = {
     "smpp_port": 1,
     "admin_port": 2,
     "base_url": "https://127.0.0.1:3/v1",
@@ -42,6 +42,16 @@ def test_parts_have_a_store_that_holds_them() -> None:
     store = found.pop("store")
     assert store == {"url": "sqlite:///gateway.db", "max_parts": 1_000_000}
     assert found["accounts"][0].pop("reassembly_timeout") == 3600
+    assert found == plain, "nothing else differs"
+
+
+def test_receipts_have_a_listener_and_a_store() -> None:
+    plain, found = read(parts=False), tomllib.loads(configuration(callback_port=4, **VALUES))
+    calls = found.pop("callbacks")
+    assert calls["listen"] == "127.0.0.1:4"
+    assert calls["public_url"] == "http://127.0.0.1:4"
+    assert found.pop("store")["url"] == "sqlite:///gateway.db"
+    assert found["accounts"][0].pop("deliver_window") == 100
     assert found == plain, "nothing else differs"
 
 

@@ -7,14 +7,17 @@ import pytest
 from bench import __main__ as main
 from bench.children import Failed
 
-ALL = ["compare", "matrix", "idle", "flood", "parts", "pending"]
+ALL = [
+    *("compare", "matrix", "idle", "flood", "parts", "pending"),
+    *("receipts", "requested", "backlog"),
+]
 
 
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
         ([], ALL),
-        (["--quick"], ["compare", "idle", "flood", "parts"]),
+        (["--quick"], ["compare", "idle", "flood", "parts", "receipts", "requested"]),
         (["--only", "pending", "--only", "parts"], ["parts", "pending"]),
         (["--quick", "--only", "pending"], ["pending"]),
         (["--against", "HEAD"], [*ALL, "against"]),

@@ -9,10 +9,15 @@ import pytest
 from bench import report
 from bench.results import Results
 from bench.scenarios import (
+    ASKED,
     BARE,
+    BARE_WEB,
+    CALLBACKS,
     FEW_PENDING,
     LIBCURL,
     MANY_PENDING,
+    MANY_WAITING,
+    NOT_ASKED,
     PARTS,
     REVISION,
     THIS_TREE,
@@ -67,6 +72,8 @@ def rows(text: str) -> list[list[str]]:
         (MANY_PENDING, "Long messages beside others", "part", "100,000 sets pending"),
         (THIS_TREE, "Against 1234567, in turn", "message", "this tree"),
         (REVISION, "Against 1234567, in turn", "message", "the revision"),
+        (NOT_ASKED, "Messages that ask for a receipt", "message", "receipts not asked"),
+        (ASKED, "Messages that ask for a receipt", "message", "receipts asked"),
     ],
 )
 def test_each_part_of_a_run_has_its_table(
@@ -82,8 +89,42 @@ def test_each_part_of_a_run_has_its_table(
     assert row[1:] == ["5,000", "1.00", "2.00", "150.0", "90"]
 
 
+def test_callbacks_and_receipts_a_second_stand_apart() -> None:
+    found = Results()
+    found.add(CALLBACKS, ROW | {"delivered_per_second": 4_999.0})
+    found.add(BARE_WEB, ROW)
+    text = report.render(found)
+    assert "Callbacks to receipts" in text
+    head, _, ours, bare, *_ = rows(text)
+    assert head[1:] == [
+        "callbacks/s",
+        "receipts/s",
+        "p50 ms",
+        "p99 ms",
+        "CPU us/callback",
+        "RSS MB",
+    ]
+    assert ours[1:] == ["5,000", "4,999", "1.00", "2.00", "150.0", "90"]
+    assert bare[:3] == ["bare twisted.web handler, 64 connections", "5,000", "-"]
+
+
+def test_receipts_that_wait_have_their_start_and_memory() -> None:
+    found = Results()
+    found.add(MANY_WAITING, ROW | {"start_seconds": 0.75, "idle_mb": 80.0})
+    text = report.render(found)
+    assert "Receipts beside others that wait" in text
+    head, _, row, *_ = rows(text)
+    assert head[1:] == ["receipts/s", "CPU us/receipt", "start s", "RSS MB before", "RSS MB after"]
+    assert row == [
+        "gateway, 20,000 receipts taken, 1,000,000 waiting behind",
+        *("5,000", "150.0", "0.75", "80", "90"),
+    ]
+
+
 def test_what_was_not_run_has_no_table() -> None:
     text = report.render(Results())
+    assert "receipts taken" not in text
+    assert "Callbacks to receipts" not in text
     assert "Long messages" not in text
     assert "Against" not in text
     assert "First parts" not in text

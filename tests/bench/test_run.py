@@ -10,7 +10,15 @@ import pytest
 from bench import children
 from bench.gateways import Gateway
 from bench.run import Run
-from bench.scenarios import FEW_PENDING, LIBCURL, MANY_PENDING, PARTS, Scenario
+from bench.scenarios import (
+    ASKED,
+    FEW_PENDING,
+    LIBCURL,
+    MANY_PENDING,
+    NOT_ASKED,
+    PARTS,
+    Scenario,
+)
 
 GOOD: dict[str, Any] = {
     "sent": 400,
@@ -46,10 +54,21 @@ class FakeGateway:
         self.requests = requests
         self.found = GOOD | found
         self.parts: list[int] = []
+        self.receipts: list[bool] = []
         self.filled: list[int] = []
 
-    def load(self, binds: int, window: int, warmup: float, seconds: float, parts: int) -> Any:
+    def load(
+        self,
+        binds: int,
+        window: int,
+        warmup: float,
+        seconds: float,
+        parts: int,
+        *,
+        receipts: bool,
+    ) -> Any:
         self.parts.append(parts)
+        self.receipts.append(receipts)
         self.upstream.answered += self.requests
         return dict(self.found)
 
@@ -122,6 +141,15 @@ def test_parts_are_asked_for(run: Run, upstream: FakeUpstream) -> None:
     fake = FakeGateway(upstream, 200)
     run.measure(PARTS, cast("Gateway", fake))
     assert fake.parts == [2]
+
+
+@pytest.mark.parametrize(("scenario", "asked"), [(ASKED, True), (NOT_ASKED, False)])
+def test_receipts_are_asked_for(
+    run: Run, upstream: FakeUpstream, scenario: Scenario, asked: bool
+) -> None:
+    fake = FakeGateway(upstream, 400)
+    run.measure(scenario, cast("Gateway", fake))
+    assert fake.receipts == [asked]
 
 
 @pytest.mark.parametrize(("alternate", "order"), [(False, "abababab"), (True, "abbaabba")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -33,7 +34,13 @@ def test_whole_messages() -> None:
         assert pdu.destination == Address(1, 1, "37255555555")
         assert pdu.short_message == submits.TEXT
         assert (pdu.esm_class, pdu.tlvs, pdu.stray) == (0, (), b"")
+        assert pdu.registered_delivery == 0
     assert not whole.unfinished
+
+
+def test_receipts_are_asked_for() -> None:
+    [plain], [asks] = read(Whole(), 1), read(Whole(receipts=True), 1)
+    assert asks == replace(plain, registered_delivery=1)
 
 
 def test_two_parts_with_one_reference_and_destination() -> None:

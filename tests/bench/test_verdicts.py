@@ -8,11 +8,25 @@ import pytest
 
 from bench import scenarios
 from bench.results import Results
-from bench.scenarios import FEW_PENDING, MANY_PENDING, PARTS, REVISION, THIS_TREE, Scenario
+from bench.scenarios import (
+    ASKED,
+    BARE_WEB,
+    CALLBACKS,
+    CALLBACKS_QUIET,
+    FEW_PENDING,
+    FEW_WAITING,
+    MANY_PENDING,
+    MANY_WAITING,
+    NOT_ASKED,
+    PARTS,
+    REVISION,
+    THIS_TREE,
+    Measured,
+)
 from bench.verdicts import Verdict, verdicts
 
 
-def with_rounds(rows: dict[tuple[Scenario, str], list[float]]) -> Results:
+def with_rounds(rows: dict[tuple[Measured, str], list[float]]) -> Results:
     found = Results()
     for turn in range(3):
         for scenario in {scenario for scenario, _ in rows}:
@@ -121,9 +135,58 @@ def test_pending_sets_are_compared_within_a_round() -> None:
     assert (memory.value, memory.unit, memory.word) == (12, "MB", "told")
 
 
+def test_receipts_are_compared_with_a_bare_handler() -> None:
+    found = with_rounds(
+        {
+            (CALLBACKS, "delivered_per_second"): [3_000, 2_900, 3_600],
+            (CALLBACKS, "oldest_age"): [0.1, 1.1, 0.2],
+            (CALLBACKS_QUIET, "delivered_per_second"): [3_300, 2_900, 4_500],
+            (BARE_WEB, "per_second"): [7_500, 10_000, 8_000],
+        }
+    )
+    speed = named(found, "callbacks/s committed")
+    assert (speed.value, speed.word) == (3_000, "PASS")
+    share = named(found, "bare twisted.web")
+    assert share.values == [0.4, 0.29, 0.45]
+    assert share.word == "PASS"
+    quiet = named(found, "log.messages off / on")
+    assert (quiet.values, quiet.word) == ([1.1, 1.0, 1.25], "told")
+    age = named(found, "oldest receipt")
+    assert (age.value, age.word) == (0.2, "PASS")
+
+
+@pytest.mark.parametrize(("asked", "word"), [(115, "PASS"), (116, "MISS")])
+def test_asking_for_receipts_may_cost_a_little(asked: float, word: str) -> None:
+    found = with_rounds({(ASKED, "cpu_us"): [asked] * 3, (NOT_ASKED, "cpu_us"): [100] * 3})
+    assert named(found, "asks for a receipt").word == word
+
+
+@pytest.mark.parametrize(("seconds", "word"), [(2, "PASS"), (2.1, "MISS")])
+def test_receipts_that_wait_are_compared_within_a_round(seconds: float, word: str) -> None:
+    found = with_rounds(
+        {
+            (MANY_WAITING, "cpu_us"): [60, 50, 80],
+            (FEW_WAITING, "cpu_us"): [50, 50, 50],
+            (MANY_WAITING, "per_second"): [10_000, 10_000, 5_000],
+            (FEW_WAITING, "per_second"): [10_000, 12_000, 10_000],
+            (MANY_WAITING, "rss_mb"): [102, 103, 104],
+            (FEW_WAITING, "rss_mb"): [101, 101, 101],
+            (MANY_WAITING, "start_seconds"): [1, seconds, 9],
+        }
+    )
+    cpu = named(found, "CPU per delivered receipt")
+    assert (cpu.values, cpu.word) == ([1.2, 1.0, 1.6], "MISS")
+    assert named(found, "receipts/s with 1,000 waiting").values == [1.0, 1.2, 2.0]
+    assert named(found, "RSS after receipts").value == 2
+    assert named(found, "start with 1,000,000").word == word
+
+
 def test_the_figures_stand_for_what_they_name() -> None:
     assert (FEW_PENDING.pending, MANY_PENDING.pending) == (100, 100_000)
     assert {s.parts for s in (PARTS, FEW_PENDING, MANY_PENDING)} == {2}
     assert {(s.binds, s.window, s.messages, s.parts) for s in (THIS_TREE, REVISION)} == {
         (4, 100, True, 1)
     }
+    assert (FEW_WAITING.waiting, MANY_WAITING.waiting) == (1_000, 1_000_000)
+    assert {(s.binds, s.window, s.messages) for s in (ASKED, NOT_ASKED)} == {(4, 100, True)}
+    assert (CALLBACKS.messages, CALLBACKS_QUIET.messages) == (True, False)

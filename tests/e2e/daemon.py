@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -94,6 +94,13 @@ class Sandbox:
         assert found, line
         self.port = int(found[1])
         return self
+
+    def freeze(self) -> None:
+        """Let time stand still for it, until `thaw`."""
+        self.process.send_signal(SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(SIGCONT)
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
@@ -191,7 +198,9 @@ class Daemon:
         self._lines_before = len(self.stdout)
         keys = Path(self._folder.name, KEY_FILE)
         if self._key_file and not keys.exists():
-            subprocess.run([COMMAND, "callback-keys", "add", keys], check=True, capture_output=True)
+            subprocess.run(
+                [COMMAND, "callback-keys", "add", keys], check=True, stdout=subprocess.DEVNULL
+            )
         path = Path(self._folder.name, "gateway.toml")
         path.write_text(self.config, encoding="utf-8")
         kept = {k: v for k, v in os.environ.items() if not k.startswith("SMPPGW_")}

@@ -294,9 +294,14 @@ class RawEsme:
     def arrived(self) -> list[Pdu]:
         """Whole PDUs, at least one, without waiting for a further one; the end is a failure."""
         found = [self.expect()]
-        while len(self._buffer) >= 4 and len(self._buffer) >= int.from_bytes(self._buffer[:4]):
+        while self.ahead:
             found.append(self.expect())
         return found
+
+    @property
+    def ahead(self) -> bool:
+        """Whether a whole PDU was read already, so that the socket need not become readable."""
+        return len(self._buffer) >= 4 and len(self._buffer) >= int.from_bytes(self._buffer[:4])
 
     def rest(self) -> list[Pdu]:
         """Everything up to the end, which a reset may be too."""

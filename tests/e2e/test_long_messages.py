@@ -20,6 +20,7 @@ from tests.e2e import esme
 from tests.e2e import raw_esme as wire
 from tests.e2e.daemon import ACCOUNT, DEMO_HASH, Daemon, until
 from tests.e2e.raw_esme import RawEsme, concat8, concat16, part, sar, udh
+from tests.e2e.receipts import taken
 from tests.omnichannel.https_server import Action, Answer, Cut, HttpsServer, Stage
 
 DEADLINE = 1  # the response_deadline of account "quick"
@@ -740,7 +741,8 @@ def test_a_message_that_is_never_complete(daemon: Daemon) -> None:
         texts = [b"part %d. " % number for number in range(1, 8)]
         octets = parts8(to, 1, texts, registered_delivery=1)
         first = hasty.ask(octets[0])
-        assert {hasty.ask(octets[n]).status for n in (2, 6)} == {wire.ROK}
+        stored = [first, *(hasty.ask(octets[n]) for n in (2, 6))]
+        assert {answer.status for answer in stored} == {wire.ROK}
         for destination in (incomplete, refused):
             parts = parts8(destination, 1, texts[:3])
             assert {eager.ask(parts[n]).status for n in (2, 0)} == {wire.ROK}
@@ -755,6 +757,8 @@ def test_a_message_that_is_never_complete(daemon: Daemon) -> None:
         line = daemon.event("set_failed", system_id="eager")
         assert (line["outcome"], line["destination"]) == ("refused", "***400")
         assert (daemon.metric(failed), daemon.metric(relayed)) == (1, 1)
+        told = {(one.message_id, one.stat) for one in taken(hasty, 3)}
+        assert told == {(answer.message_id, "EXPIRED") for answer in stored}
         # Too late: another set, which will not be complete either.
         again = hasty.ask(octets[1])
         assert again.status == wire.ROK
