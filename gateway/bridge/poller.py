@@ -27,7 +27,7 @@ from gateway.omnichannel.report import DeliveryReport
 from gateway.store.base import Awaited
 
 _PATIENCE: Final = 10.0  # seconds for an answer
-_LEASE: Final = 60.0  # seconds after which a row is looked at again if nothing came of it
+_LEASE: Final = 15.0  # seconds after which a row is looked at again if nothing came of it
 _LIMIT: Final = 259_200.0  # seconds that a row waits for its account to come back
 _EXPIRED: Final = "EXPIRED"
 

@@ -1,7 +1,8 @@
 """The store's thread, seen from the reactor: every operation is a Deferred.
 
-What is queued while a commit runs makes the next batch, so that under load hundreds of
-operations share one wait for the disk. All results of a batch come back in one call.
+The thread has one batch at a time. What is asked for meanwhile is gathered in the reactor and
+makes the next batch, so that under load hundreds of operations share one wait for the disk, and
+the two threads wake each other once a batch. All results of a batch come back in one call.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from queue import Empty, SimpleQueue
-from time import perf_counter, sleep
+from queue import SimpleQueue
+from time import perf_counter
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -57,11 +58,6 @@ from gateway.store.operations import (
 )
 
 _BATCH: Final = 1_000  # operations in one transaction: bounds how long the others wait
-# Under load a moment's patience makes batches seven times as large, which saves a quarter of the
-# CPU of a receipt. It is load when the batch before had some operations; a client that waits
-# for each answer is not held up.
-_GATHER: Final = 0.005  # seconds
-_LOAD: Final = 4  # operations
 
 _Queued = tuple[Operation, Deferred[Any]]
 
@@ -93,7 +89,9 @@ class StoreThread:
         self._reactor = reactor
         self._factory = factory
         self._observe = observe
-        self._queue: SimpleQueue[_Queued | None] = SimpleQueue()
+        self._batches: SimpleQueue[list[_Queued]] = SimpleQueue()  # an empty one ends the thread
+        self._gathered: list[_Queued] = []
+        self._busy = False  # the thread has a batch
         self._thread: threading.Thread | None = None
         self._stopping: list[Deferred[None]] = []
         self.backlog = 0  # operations without their result yet
@@ -123,7 +121,8 @@ class StoreThread:
             return succeed(None)
         done: Deferred[None] = Deferred()
         self._stopping.append(done)
-        self._queue.put(None)
+        if not self._busy:
+            self._hand_over()
         return done
 
     def add_part(self, part: NewPart) -> Deferred[Waiting | Complete]:
@@ -194,8 +193,17 @@ class StoreThread:
             return fail(StoreUnavailable("the store is closed"))
         answer: Deferred[Any] = Deferred()
         self.backlog += 1
-        self._queue.put((operation, answer))
+        self._gathered.append((operation, answer))
+        if not self._busy:
+            self._hand_over()
         return answer
+
+    def _hand_over(self) -> None:
+        """Give the thread what is gathered; nothing ends it."""
+        batch = self._gathered[:_BATCH]
+        del self._gathered[:_BATCH]
+        self._busy = True
+        self._batches.put(batch)
 
     def _deliver(
         self, batch: list[_Queued], results: list[object], seconds: float, counts: Counts
@@ -213,6 +221,9 @@ class StoreThread:
             else:
                 answer.callback(result)
         self._observe(seconds, failed)
+        self._busy = False
+        if self._gathered or self._stopping:
+            self._hand_over()
 
     def _ended(self, thread: threading.Thread) -> None:
         thread.join()
@@ -231,32 +242,9 @@ class StoreThread:
         call = self._reactor.callFromThread
         try:
             with closing(store):
-                load = 0
-                while batch := self._take(_GATHER if load >= _LOAD else 0):
-                    load = len(batch)
+                while batch := self._batches.get():
                     began = perf_counter()
                     results = run_batch(store, [operation for operation, _ in batch])
                     call(self._deliver, batch, results, perf_counter() - began, store.counts())
         finally:
             call(self._ended, threading.current_thread())
-
-    def _take(self, patience: float) -> list[_Queued]:
-        """What is queued, at least one; nothing when it is time to stop.
-
-        From the first one on, others have `patience` seconds to come.
-        """
-        batch: list[_Queued] = []
-        queued = self._queue.get()
-        if patience:
-            sleep(patience)
-        try:
-            while queued is not None:
-                batch.append(queued)
-                if len(batch) == _BATCH:
-                    return batch
-                queued = self._queue.get_nowait()
-        except Empty:
-            return batch
-        if batch:
-            self._queue.put(None)  # nothing is queued behind it: finish this, then stop
-        return batch

@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -484,6 +485,7 @@ def test_a_stranger_that_never_reads_is_let_go(daemon: Daemon) -> None:
     """Closing waits for what is still to be written, but not for ever."""
     until(lambda: daemon.metric("smppgw_connections") == 0, "other connections to end")
     with RawEsme(daemon.port) as client:
-        fill(client, pdu(wire.ENQUIRE_LINK, 2))
-        assert daemon.metric("smppgw_connections") == 1
+        with suppress(ConnectionResetError):  # on a slow machine it ends before it is full
+            fill(client, pdu(wire.ENQUIRE_LINK, 2))
+            assert daemon.metric("smppgw_connections") == 1
         until(lambda: daemon.metric("smppgw_connections") == 0, "its end", 6)

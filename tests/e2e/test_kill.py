@@ -21,7 +21,7 @@ from tests.e2e import raw_esme as wire
 from tests.e2e.daemon import LIMIT, Daemon, Sandbox
 from tests.e2e.raw_esme import RawEsme, concat8, concat16, sar, udh
 
-KILLS = 10  # of each of two gateways
+KILLS = 6  # of each of two gateways
 WINDOW = 8  # unanswered submits on each bind
 ANSWERS = (20, 150)  # the least and the most of them before a kill
 LATENCY = 0.01  # seconds, of the API; a kill comes up to twice as long after the last answer
