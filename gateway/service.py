@@ -11,7 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.base import DelayedCall
@@ -36,8 +36,10 @@ from gateway.net.smpp_server import SmppServer
 from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.outcome import read_overrides
 from gateway.process import prepare
-from gateway.sandbox.server import Sandbox
 from gateway.store.base import StoreUnavailable
+
+if TYPE_CHECKING:
+    from gateway.sandbox.server import Sandbox
 
 _LAST_MOMENT: Final = 0.5  # seconds for the last answers of a stop that ran out of time
 _LAG_BEAT: Final = 0.25  # seconds between two looks at how late the event loop is
@@ -128,6 +130,9 @@ class Service:
         self._passwords.start()
         self._bridge.upkeep.start()
         if settings.sandbox.listen:
+            # It brings an HTTP client of Twisted's, 3 MB that no other gateway needs.
+            from gateway.sandbox.server import Sandbox
+
             self._sandbox = sandbox = Sandbox(
                 self._reactor,
                 username=settings.omnichannel.username,
