@@ -1,11 +1,15 @@
 # syntax=docker/dockerfile:1
 # The gateway in a container: docs/operations.md, "In a container".
 
-ARG PYTHON=3.11
+# For a build that can be repeated, name the base by its digest, python:3.11-slim@sha256:...:
+# docs/install.md, "Repeatable builds".
+ARG BASE=python:3.11-slim
 
 # Everything that is downloaded is pinned by version and hash, and nothing is compiled: a
 # package without a wheel for this platform fails the build.
-FROM python:${PYTHON}-slim AS build
+FROM ${BASE} AS build
+# Given as a build argument, it dates the wheel, and byte code names its source by hash, not time.
+ARG SOURCE_DATE_EPOCH
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /build/tools && python -m venv --without-pip /opt/gateway
 WORKDIR /build/source
@@ -20,7 +24,7 @@ RUN /build/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /build
       /build/wheels/*.whl \
  && /opt/gateway/bin/smpp-gateway --version && mkdir /build/data
 
-FROM python:${PYTHON}-slim
+FROM ${BASE}
 COPY --from=build /opt/gateway /opt/gateway
 # The store's place; give it a volume, or unfinished messages end with the container. Nothing
 # else is written at run time, so the root file system may be read-only.

@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint format bench lock clean
+.PHONY: run test lint format bench lock audit wheel clean
 
 run: $(READY)  ## set up and start the gateway with the sandbox inside
 	@$(BIN)/smpp-gateway serve -c config/demo.toml
@@ -41,6 +41,30 @@ lock: $(READY)  ## pin the newest versions within pyproject.toml's bounds
 	  -o requirements-dev.lock pyproject.toml
 	$(BIN)/python -c '$(BUILD_REQUIRES)' | \
 	  $(COMPILE) --upgrade --no-annotate -c requirements-dev.lock -o requirements-build.lock -
+	echo 'pip-audit>=2.9,<3' | \
+	  $(COMPILE) --upgrade --no-annotate -o requirements-audit.lock -
+
+# Against the advisories that the package index publishes, so it needs the network: neither
+# "make test" nor CI calls it. --strict: what the index does not know counts as a failure, for
+# a mirror that has no advisories would let everything pass.
+AUDIT := build/audit
+audit: $(AUDIT)/.ready  ## look for known vulnerabilities in what is locked; needs the network
+	@$(AUDIT)/bin/pip-audit --strict --progress-spinner off --disable-pip --require-hashes \
+	  -r requirements.lock -r requirements-build.lock || \
+	  { echo "Not clean: a vulnerability, or advisories that could not be had; see above" >&2; exit 1; }
+
+$(AUDIT)/.ready: requirements-audit.lock
+	@test -x $(AUDIT)/bin/python || $(PYTHON) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements-audit.lock
+	@touch $@
+
+# The same commit gives the same octets: files are dated by it.
+SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),1580601600)
+wheel: $(READY)  ## build dist/*.whl, the same octets from the same commit
+	@rm -f dist/*.whl
+	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/hatchling build -t wheel -d dist
+	@cd dist && sha256sum *.whl
 
 $(READY): pyproject.toml requirements-dev.lock requirements-build.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

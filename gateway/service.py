@@ -37,6 +37,7 @@ from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.outcome import read_overrides
 from gateway.process import prepare
 from gateway.store.base import StoreUnavailable
+from gateway.systemd import Notifier
 
 if TYPE_CHECKING:
     from gateway.sandbox.server import Sandbox
@@ -56,7 +57,10 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
     log = logs.get()
     service = Service(reactor, settings, log)
 
+    manager = Notifier.from_environment(os.environ)
+
     def asked_to_stop(number: int, _frame: FrameType | None) -> None:
+        manager.stopping()
         reactor.callFromThread(service.stop, signal.Signals(number).name)
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -74,6 +78,11 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
         service.abandon()
         return 1
     log.info("started", version=__version__, config=str(config_path or ""))
+    manager.ready()
+    if manager.watchdog_interval is not None:
+        watchdog = LoopingCall(manager.watchdog)
+        watchdog.clock = reactor
+        watchdog.start(manager.watchdog_interval)
     if settings.sandbox.listen and settings.smpp.listen:
         print(invitation(settings, service.listeners), file=sys.stderr, flush=True)  # noqa: T201
     reactor.run(installSignalHandlers=False)  # ours, which were there before anything listened

@@ -20,7 +20,7 @@ import click
 import pytest
 
 from gateway.cli import main
-from tests import markdown
+from tests import installing, markdown
 from tests.made_run import COMMAND, PATIENCE, Running, environment, made_run
 from tests.markdown import DOCUMENTS, ROOT
 from tests.test_documents import documented_events
@@ -203,8 +203,31 @@ def search(line: str, gateway: Running) -> None:
 
 def docker(line: str, gateway: Running) -> None:
     """Needs an engine, so it is only read; tests/test_packaging.py looks at what it builds."""
-    assert shlex.split(line)[1] in {"build", "run"}
-    assert (ROOT / "Dockerfile").is_file()
+    assert re.match(r"docker (build|buildx build|run) ", line)
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    for argument in re.findall(r"--build-arg (\w+)=", line):
+        assert re.search(rf"^ARG {argument}\b", dockerfile, re.MULTILINE), argument
+
+
+def installed(line: str, gateway: Running) -> None:
+    """The install page's configuration, with its secret in the file that the variable names."""
+    (block,) = (b for b in markdown.blocks(installing.PAGE) if b.language == "toml")
+    folder = gateway.folder / "installed"
+    folder.mkdir(exist_ok=True)
+    (folder / "gateway.toml").write_text(block.text.replace("/var/lib/smpp-gateway", str(folder)))
+    (folder / "api-password").write_text("secret\n")
+    keys(folder)
+    line = line.replace("/etc/smpp-gateway", str(folder))
+    line = re.sub(r"(?<= )\S*smpp-gateway(?= check-config)", shlex.quote(str(COMMAND)), line)
+    ended = shell(line, folder)
+    assert ended.returncode == 0, ended.stderr
+    ended = shell(line.partition(" ")[2], folder)
+    assert ended.returncode == 78  # without the variable: the service's file is not there
+
+
+def only_read(check: Callable[[str], None]) -> Callable[[str, Running], None]:
+    """A check that needs no gateway."""
+    return lambda line, gateway: check(line)
 
 
 CHECKS: tuple[tuple[str, Callable[[str, Running], None]], ...] = (
@@ -214,6 +237,8 @@ CHECKS: tuple[tuple[str, Callable[[str, Running], None]], ...] = (
     (r"\.venv/bin/(pytest|python)( |$)", tool),
     (r"grep .* gateway\.log", search),
     (r"docker ", docker),
+    (r"SMPPGW_\w+_FILE=\S+ \S*smpp-gateway check-config ", installed),
+    *((pattern, only_read(check)) for pattern, check in installing.CHECKS),
 )
 
 
