@@ -14,7 +14,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from gateway.callback_keys import read
-from gateway.omnichannel.callback import KeyRing, Route, Target, signature
+from gateway.omnichannel.callback import KeyRing, signature
+from gateway.omnichannel.route import Route, Target
 from gateway.smpp.pdu import Address
 
 SUBMITTED = 10.0  # seconds before its report

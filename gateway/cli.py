@@ -106,8 +106,10 @@ def check_config(path: Path, environment: bool) -> None:
 
 
 def _callbacks(settings: Settings) -> str:
+    from gateway.omnichannel.callback import PATH
+
     calls = settings.callbacks
-    return f"{calls.public_url}/dlr/ at {calls.listen}" if calls.public_url else "off"
+    return f"{calls.public_url}{PATH} at {calls.listen}" if calls.public_url else "off"
 
 
 @main.command("hash-password")

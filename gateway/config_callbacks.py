@@ -9,11 +9,10 @@ from urllib.parse import urlsplit
 from gateway.config import AccountSettings, Settings
 from gateway.config_problems import Loc
 from gateway.config_values import LOOPBACK_HOSTS
-from gateway.omnichannel.callback import longest_token
+from gateway.omnichannel.callback import PATH, longest_token
 from gateway.omnichannel.report import read_report_overrides
 
 LONGEST_URL: Final = 255  # characters of dlr_url: the API names no limit, this is a usual one
-PATH: Final = "/dlr/"
 
 _TOGETHER: Final = {
     "listen": "is required beside public_url: nothing would take the callbacks",

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, timedelta, timezone, tzinfo
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from gateway.networks import Network
 from gateway.smpp.constants import CommandStatus
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 Alphabet = Literal["gsm7", "ascii", "latin-1", "cp1252", "utf-8"]
 BindType = Literal["transmitter", "receiver", "transceiver"]
-Network = IPv4Network | IPv6Network
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 SecondsOrOff = Annotated[float, Field(ge=0, le=86_400)]
 

@@ -10,7 +10,8 @@ import pytest
 
 from gateway.callback_keys import KeyFile, in_utc, line_of, read, warning
 from gateway.errors import ConfigurationError
-from gateway.omnichannel.callback import BadToken, Key, Route, Target
+from gateway.omnichannel.callback import BadToken, Key
+from gateway.omnichannel.route import Route, Target
 from gateway.smpp.pdu import Address
 
 MADE = 1_772_355_600.0  # 2026-03-01T09:00:00Z

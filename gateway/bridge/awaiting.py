@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from gateway.bridge.accounts import Account
 from gateway.bridge.refusals import cause_of
-from gateway.omnichannel.callback import Route, pack
+from gateway.omnichannel.route import Route, pack
 from gateway.store.base import Awaited, message_key
 
 _GROWTH: Final = 0.5  # of a message's age: how long until it is asked for again

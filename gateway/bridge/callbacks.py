@@ -13,8 +13,9 @@ from twisted.internet.defer import Deferred
 
 from gateway.bridge.reports import Reports
 from gateway.metrics import Metrics
-from gateway.omnichannel.callback import BadToken, Route, signed
+from gateway.omnichannel.callback import BadToken, signed
 from gateway.omnichannel.report import DeliveryReport, read_report
+from gateway.omnichannel.route import Route
 from gateway.store.base import StoreUnavailable
 
 # What a callback came to -> its answer.

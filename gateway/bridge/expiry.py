@@ -20,14 +20,14 @@ from gateway.bridge.awaiting import Awaiting
 from gateway.bridge.journey import api_fields
 from gateway.bridge.reassembly import Reassembly, submit_of, whole
 from gateway.bridge.reports import Reports
-from gateway.bridge.routes import ASKS, Routes, target_of
+from gateway.bridge.routes import Routes, targets_of
 from gateway.bridge.translate import translate
 from gateway.errors import GatewayError
 from gateway.message.segment import missing
 from gateway.metrics import UNKNOWN, Metrics
-from gateway.omnichannel.callback import Route
 from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.outcome import MAYBE_ACCEPTED, Verdict
+from gateway.omnichannel.route import Route
 from gateway.smpp import message_id as ids
 from gateway.smpp.constants import MessageState
 from gateway.store.base import ExpiredSet, StoreUnavailable
@@ -172,9 +172,5 @@ def _route(expired: ExpiredSet) -> Route:
         submits[0].service_type,
         common_id=expired.parts[0].common_id,
         base=expired.base,
-        targets=tuple(
-            target_of(submit, part.number)
-            for submit, part in zip(submits, expired.parts, strict=True)
-            if submit.registered_delivery & ASKS
-        ),
+        targets=targets_of(zip((part.number for part in expired.parts), submits, strict=True)),
     )

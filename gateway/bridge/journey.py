@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 from gateway.bridge.accounts import Account
 from gateway.message.charset import Decoded
 from gateway.message.segment import Concatenation
-from gateway.omnichannel.callback import Route
 from gateway.omnichannel.outcome import NO_ERROR, Outcome, Verdict
+from gateway.omnichannel.route import Route
 from gateway.smpp.constants import InterfaceVersion
 from gateway.smpp.pdu import SubmitSm, SubmitSmResp
 

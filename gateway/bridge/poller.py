@@ -8,7 +8,6 @@ account wants it so, its ESME is told EXPIRED.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -20,10 +19,10 @@ from gateway.bridge.awaiting import Schedule
 from gateway.bridge.refusals import cause_of
 from gateway.bridge.reports import Reports
 from gateway.metrics import Metrics
-from gateway.omnichannel.callback import BadRoute, Route, unpack
 from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.outcome import Verdict
 from gateway.omnichannel.report import DeliveryReport
+from gateway.omnichannel.route import BadRoute, Route, unpack
 from gateway.store.base import Awaited
 
 _PATIENCE: Final = 10.0  # seconds for an answer
@@ -142,7 +141,7 @@ class Poller:
         if not delivery.status:
             return "nothing"
         report = DeliveryReport(
-            awaited.message_id, delivery.status, delivery.err, "", delivery.timestamp, "", "sms"
+            awaited.message_id, delivery.status, delivery.err, timestamp=delivery.timestamp
         )
         taken = await self._reports.take(route, report)
         return {"final": "final", "none": "nothing"}.get(taken.kind, "interim")
@@ -158,8 +157,5 @@ class Poller:
             result=_EXPIRED if synthetic else "",
         )
         if synthetic:
-            moment = datetime.fromtimestamp(self._now(), UTC)
-            await self._reports.take(
-                route, DeliveryReport(awaited.message_id, _EXPIRED, 0, "", moment, "", "sms")
-            )
+            await self._reports.take(route, DeliveryReport(awaited.message_id, _EXPIRED))
         await self._rows.end_awaited(awaited.key)

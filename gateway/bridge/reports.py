@@ -21,8 +21,8 @@ from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.refusals import cause_of
 from gateway.bridge.unanswered import Unanswered
 from gateway.metrics import UNKNOWN, Metrics
-from gateway.omnichannel.callback import Route, Target
 from gateway.omnichannel.report import DeliveryReport, Judged, ReportOverride, judge_report
+from gateway.omnichannel.route import Route, Target
 from gateway.smpp.codec import encode
 from gateway.smpp.constants import MessageState, name_of
 from gateway.smpp.message_id import of_part

@@ -6,12 +6,13 @@ that polls has one all the same: there is nothing else that could ask.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from gateway.bridge.accounts import Account
 from gateway.bridge.journey import Journey
-from gateway.omnichannel.callback import Route, Target
+from gateway.omnichannel.callback import PATH
+from gateway.omnichannel.route import Route, Target
 from gateway.smpp.constants import InterfaceVersion, Tag
 from gateway.smpp.pdu import SubmitSm
 
@@ -31,7 +32,7 @@ class Routes:
     def __init__(self, keys: Seals | None, public_url: str, now: Callable[[], float]) -> None:
         """Without `keys` or `public_url` nobody can be called back."""
         self._keys = keys
-        self._prefix = f"{public_url}/dlr/" if public_url and keys is not None else ""
+        self._prefix = public_url + PATH if public_url and keys is not None else ""
         self._now = now
 
     def of(self, journey: Journey, submits: Sequence[SubmitSm] | None = None) -> Route | None:
@@ -51,46 +52,22 @@ class Routes:
             targets = (target_of(submit, 0),)
         else:
             last = journey.part.number if journey.part else 0
-            targets = targets_of(submits, last)
+            targets = targets_of(enumerate(submits, 1), last)
             if not targets:
                 return None
             submit = submits[0]
-        return self.make(
-            account,
-            submit,
-            targets,
-            serial=journey.serial,
-            v33=journey.origin.interface_version is InterfaceVersion.V33,
-            text=journey.decoded.text if journey.decoded else "",
-            common_id=journey.common_id,
-            base=journey.base,
-        )
-
-    def make(
-        self,
-        account: Account,
-        submit: SubmitSm,
-        targets: tuple[Target, ...],
-        *,
-        serial: int = 0,
-        v33: bool = False,
-        text: str = "",
-        common_id: str = "",
-        base: bytes = b"",
-    ) -> Route:
-        """The route of `submit`, from now."""
-        shown = text[: account.settings.receipt_text]
+        text = journey.decoded.text[: account.settings.receipt_text] if journey.decoded else ""
         return Route(
             account.system_id,
             self._now(),
-            serial,
+            journey.serial,
             submit.source,
             submit.destination,
             submit.service_type,
-            v33,
-            shown.encode("ascii", "replace").decode("ascii") if shown else "",
-            common_id,
-            base,
+            journey.origin.interface_version is InterfaceVersion.V33,
+            text.encode("ascii", "replace").decode("ascii") if text else "",
+            journey.common_id,
+            journey.base,
             targets,
         )
 
@@ -102,11 +79,11 @@ class Routes:
         return self._prefix + self._keys.seal(route, route.submitted_at)
 
 
-def targets_of(submits: Sequence[SubmitSm], last: int = 0) -> tuple[Target, ...]:
-    """The parts that ask for receipts; number `last` is answered with the API's id."""
+def targets_of(parts: Iterable[tuple[int, SubmitSm]], last: int = 0) -> tuple[Target, ...]:
+    """The (numbered) parts that ask for receipts; number `last` is answered with the API's id."""
     return tuple(
         target_of(submit, 0 if number == last else number)
-        for number, submit in enumerate(submits, 1)
+        for number, submit in parts
         if submit.registered_delivery & ASKS
     )
 

@@ -27,8 +27,8 @@ from twisted.web.http import HTTPChannel, HTTPFactory, Request, datetimeToString
 
 from gateway.metrics import Metrics
 from gateway.networks import Network, allows
+from gateway.omnichannel.callback import PATH
 
-_PATH: Final = b"/dlr/"
 _TIME: Final = 60.0  # seconds; see above
 _LINGER: Final = 2.0  # seconds that a client whose body is too large has to read why
 _CLOSING: Final = 5.0  # seconds that a connection may take to close
@@ -215,7 +215,7 @@ class CallbackSite(HTTPFactory):
         self.max_body = max_body
         self.channels: set[_Channel] = set()
         self.closing = False
-        self._prefixes = tuple({_PATH, path.rstrip("/").encode("ascii") + _PATH})
+        self._prefixes = tuple(prefix.encode("ascii") for prefix in {PATH, path.rstrip("/") + PATH})
         self._metrics = metrics
         self.logger = log
         self._full = False

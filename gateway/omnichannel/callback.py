@@ -33,20 +33,7 @@ from gateway.omnichannel.route import (
 )
 from gateway.smpp.pdu import Address
 
-__all__ = [
-    "BadRoute",
-    "BadToken",
-    "Key",
-    "KeyRing",
-    "Route",
-    "Target",
-    "longest_token",
-    "pack",
-    "signature",
-    "signed",
-    "unpack",
-]
-
+PATH: Final = "/dlr/"  # what stands in dlr_url between callbacks.public_url and the token
 KEY_OCTETS: Final = 64  # AES-256 for each of the two halves of AES-SIV
 KID_CHARACTERS: Final = 2
 # Seconds from a key's making until it seals: by then all nodes have read the file that has it.

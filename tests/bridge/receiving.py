@@ -10,7 +10,8 @@ from twisted.internet.defer import Deferred
 
 from gateway.bridge.accounts import Account
 from gateway.bridge.dispatcher import Dispatcher
-from gateway.omnichannel.callback import Route, signature
+from gateway.omnichannel.callback import signature
+from gateway.omnichannel.route import Route
 from gateway.smpp.codec import decode, encode
 from gateway.smpp.pdu import DeliverSm
 from tests.bridge.trial import ID, PUBLIC_URL, TO, Trial

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from gateway.bridge.awaiting import Schedule
-from gateway.omnichannel.callback import unpack
+from gateway.omnichannel.route import unpack
 from gateway.store.base import Awaited, message_key
 from tests.bridge.receiving import call_back, esme, outcome
 from tests.bridge.trial import ID, V33, Trial, submit

@@ -18,8 +18,8 @@ from twisted.internet.defer import Deferred
 
 from gateway.bridge import dispatcher as dispatcher_module
 from gateway.bridge.reports import Taken
-from gateway.omnichannel.callback import Route, Target
 from gateway.omnichannel.report import DeliveryReport
+from gateway.omnichannel.route import Route, Target
 from gateway.smpp.pdu import Address
 from gateway.store.base import Dead, Delivered, Retry, Returned, message_key
 from gateway.store.operations import Claim, SettleReceipt

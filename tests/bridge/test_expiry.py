@@ -10,8 +10,8 @@ import pytest
 import structlog
 from twisted.internet.defer import Deferred
 
-from gateway.omnichannel.callback import Target, unpack
 from gateway.omnichannel.report import DeliveryReport
+from gateway.omnichannel.route import Target, unpack
 from gateway.omnichannel.transport import FailureKind
 from gateway.smpp.message_id import of_part
 from gateway.smpp.pdu import Address, SubmitSm, Tlv

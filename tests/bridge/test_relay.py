@@ -20,8 +20,8 @@ from gateway.bridge import relay as relay_module
 from gateway.bridge.journey import Origin
 from gateway.bridge.translate import Message, Writing, read
 from gateway.config import LogSettings
-from gateway.omnichannel.callback import Target
 from gateway.omnichannel.client import Credentials
+from gateway.omnichannel.route import Target
 from gateway.omnichannel.transport import FailureKind, HttpAnswer
 from gateway.smpp.constants import CommandStatus, Tag
 from gateway.smpp.message_id import of_part

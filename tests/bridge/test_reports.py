@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import structlog
 
-from gateway.omnichannel.callback import Route, Target
 from gateway.omnichannel.report import DeliveryReport
+from gateway.omnichannel.route import Route, Target
 from gateway.smpp import message_id as ids
 from gateway.smpp.constants import MessageState
 from gateway.smpp.pdu import Address, SubmitSm, Tlv

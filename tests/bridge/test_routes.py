@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from gateway.bridge.routes import Routes, target_of, targets_of
-from gateway.omnichannel.callback import Target
+from gateway.omnichannel.route import Target
 from gateway.smpp.constants import InterfaceVersion
 from gateway.smpp.pdu import Address, SubmitSm, Tlv
 from tests.bridge.receiving import route_of
@@ -46,7 +46,9 @@ def test_who_asks(asks: bool, octets: list[int]) -> None:
 def check(octet: int, asks: bool) -> None:
     trial = sent(submit(registered_delivery=octet))
     assert ("dlr_url" in trial.transport.posts[0].sms) is asks
-    assert targets_of([submit(registered_delivery=octet)]) == ((Target(1, octet),) if asks else ())
+    assert targets_of([(1, submit(registered_delivery=octet))]) == (
+        (Target(1, octet),) if asks else ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,9 +114,9 @@ def test_a_user_message_reference_has_two_octets(value: bytes, found: int | None
 
 def test_the_parts_that_ask_and_the_one_with_the_apis_id() -> None:
     parts = [submit(registered_delivery=octet) for octet in (1, 0, 2, 0x10)]
-    assert targets_of(parts, 3) == (Target(1, 1), Target(0, 2), Target(4, 0x10))
-    assert targets_of(parts, 2) == (Target(1, 1), Target(3, 2), Target(4, 0x10))
-    assert targets_of([submit(), submit()], 2) == ()
+    assert targets_of(enumerate(parts, 1), 3) == (Target(1, 1), Target(0, 2), Target(4, 0x10))
+    assert targets_of(enumerate(parts, 1), 2) == (Target(1, 1), Target(3, 2), Target(4, 0x10))
+    assert targets_of(enumerate([submit(), submit()], 1), 2) == ()
 
 
 @pytest.mark.parametrize(("length", "text"), [(0, ""), (4, "Caf?"), (20, "Caf? ??? and so on, ")])

@@ -27,8 +27,8 @@ from gateway.bridge.submissions import Respond, Submissions, as_submit_sm
 from gateway.bridge.unanswered import Unanswered
 from gateway.config import AccountSettings, LogSettings
 from gateway.metrics import Metrics
-from gateway.omnichannel.callback import Target
 from gateway.omnichannel.client import Credentials
+from gateway.omnichannel.route import Target
 from gateway.omnichannel.transport import FailureKind
 from gateway.smpp.codec import decode, encode
 from gateway.smpp.constants import CommandStatus, InterfaceVersion, Tag, name_of

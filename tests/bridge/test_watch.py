@@ -9,8 +9,8 @@ import structlog
 
 from gateway import logs
 from gateway.bridge.watch import Watch
-from gateway.omnichannel.callback import Route, Target
 from gateway.omnichannel.report import DeliveryReport
+from gateway.omnichannel.route import Route, Target
 from gateway.smpp.pdu import Address
 from gateway.store.base import StoreUnavailable
 from gateway.store.operations import ExpireReceipts

@@ -14,12 +14,11 @@ from gateway.omnichannel.callback import (
     BadToken,
     Key,
     KeyRing,
-    Route,
-    Target,
     longest_token,
     signature,
     signed,
 )
+from gateway.omnichannel.route import Route, Target
 from gateway.smpp.pdu import Address
 from tests import markdown
 
