@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -209,15 +209,21 @@ class Dispatcher:
     def pump(self) -> None:
         """Look after all accounts; call about once a second."""
         self._settling.repeat()
-        for system_id, outbox in self._outboxes.items():
+        if self._stopping:
+            return
+        for outbox in self._outboxes.values():
             # Retries fall due by themselves, and an operator may have revived what was dead.
             outbox.backlogged |= bool(outbox)
-            self._pump(system_id, outbox)
+            self._send_ready(outbox)
+        self._claim(self._outboxes)
 
     def _pump(self, system_id: str, outbox: Outbox) -> None:
         """Send what is ready as far as there is room, and have more brought."""
-        if self._stopping:
-            return
+        if not self._stopping:
+            self._send_ready(outbox)
+            self._claim([system_id])
+
+    def _send_ready(self, outbox: Outbox) -> None:
         if not outbox:
             while outbox.ready:
                 self._settling.give_back(outbox.ready.popleft())
@@ -231,8 +237,6 @@ class Dispatcher:
             if receiver is None:
                 return
             self._send(outbox.ready.popleft(), receiver)
-        if outbox.backlogged and not outbox.claiming:
-            self._claim(system_id, outbox, now)
 
     def _send(self, pending: Pending, receiver: Receiver) -> None:
         if pending.kind == "interim":
@@ -244,32 +248,37 @@ class Dispatcher:
         """It flies no more; what is to be told after it, and may leave now."""
         return self._precedence.release(pending.key) if pending.kind == "interim" else []
 
-    def _claim(self, system_id: str, outbox: Outbox, now: float) -> None:
-        room = outbox.room(now)
-        if not room:
-            return
-        outbox.claiming = True
-        outbox.backlogged = False  # what is stored from now on, this claim may not see
-        limit = max(_PAGE, room)
-        claimed = self._queue.claim(self._now(), [(system_id, limit)])
-        claimed.addCallbacks(
-            self._claimed, self._not_claimed, (system_id, outbox, limit), {}, (outbox,)
-        )
+    def _claim(self, system_ids: Iterable[str]) -> None:
+        """Have brought what is due to those that have room and nothing ready, in one go."""
+        now = self._clock.seconds()
+        quotas: list[tuple[str, int]] = []
+        for system_id in system_ids:
+            outbox = self._outboxes[system_id]
+            if outbox.backlogged and not outbox.claiming and not outbox.ready:
+                room = outbox.room(now)
+                if room:
+                    outbox.claiming = True
+                    outbox.backlogged = False  # what is stored from now on, it may not see
+                    quotas.append((system_id, max(_PAGE, room)))
+        if quotas:
+            claimed = self._queue.claim(self._now(), quotas)
+            claimed.addCallbacks(self._claimed, self._not_claimed, (quotas,), {}, (quotas,))
 
-    def _claimed(
-        self, found: list[list[Pending]], system_id: str, outbox: Outbox, limit: int
-    ) -> None:
-        outbox.claiming = False
-        [pendings] = found
-        outbox.backlogged |= len(pendings) >= limit
-        self._settling.held += len(pendings)
-        outbox.ready.extend(pendings)
-        self._pump(system_id, outbox)
+    def _claimed(self, found: list[list[Pending]], quotas: list[tuple[str, int]]) -> None:
+        for (system_id, limit), pendings in zip(quotas, found, strict=True):
+            outbox = self._outboxes[system_id]
+            outbox.claiming = False
+            outbox.backlogged |= len(pendings) >= limit
+            self._settling.held += len(pendings)
+            outbox.ready.extend(pendings)
+            self._pump(system_id, outbox)
 
-    def _not_claimed(self, failure: Failure, outbox: Outbox) -> None:
+    def _not_claimed(self, failure: Failure, quotas: list[tuple[str, int]]) -> None:
         """They wait where they are; `pump` comes again."""
-        outbox.claiming = False
-        outbox.backlogged = True
+        for system_id, _ in quotas:
+            outbox = self._outboxes[system_id]
+            outbox.claiming = False
+            outbox.backlogged = True
         self._log.error("store_failed", operation="claim", detail=cause_of(failure))
 
     def stop(self) -> None:
