@@ -93,8 +93,8 @@ def warnings(settings: Settings) -> Iterator[str]:
         here = f'accounts[{index}] "{account.system_id}"'
         if account.receipts == "both" and not callbacks.public_url:
             yield f'{here}.receipts: "both" without [callbacks] asks late: write "poll"'
-        if account.synthetic_expired and account.receipts not in {"poll", "both"}:
-            yield f'{here}.synthetic_expired: does nothing without receipts = "poll" or "both"'
+        if account.synthetic_expired and account.receipts == "off":
+            yield f'{here}.synthetic_expired: does nothing with receipts = "off"'
 
 
 def _by_callback(account: AccountSettings) -> bool:

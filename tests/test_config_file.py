@@ -459,9 +459,8 @@ def test_files_are_found_beside_the_file(tmp_path: Path) -> None:
             'accounts[0] "bank".receipts: "both" without [callbacks] asks late: write "poll"',
         ),
         (
-            API + CALLBACKS + CALLBACK_ACCOUNT + "synthetic_expired = true",
-            'accounts[0] "bank".synthetic_expired: does nothing without receipts = "poll" or '
-            '"both"',
+            API + CALLBACKS + CALLBACK_ACCOUNT + 'synthetic_expired = true\nreceipts = "off"',
+            'accounts[0] "bank".synthetic_expired: does nothing with receipts = "off"',
         ),
         (
             API + CALLBACKS + "require_signature = false\n" + CALLBACK_ACCOUNT,
@@ -494,7 +493,9 @@ def test_warnings(tmp_path: Path, text: str, line: str) -> None:
 
 
 def test_callbacks_as_they_should_be_are_no_warning(tmp_path: Path) -> None:
-    assert warnings(load(write(tmp_path, API + CALLBACKS + CALLBACK_ACCOUNT), {})) == []
+    text = API + CALLBACKS + CALLBACK_ACCOUNT
+    for extra in ("", "synthetic_expired = true"):
+        assert warnings(load(write(tmp_path, text + extra), {})) == []
 
 
 def test_a_deadline_of_just_the_drain_is_no_warning(tmp_path: Path) -> None:
