@@ -45,7 +45,24 @@ class SmppSettings(Section):
     """`[smpp]`: the listener that ESMEs bind to, and what holds for every session."""
 
     listen: Endpoint = "0.0.0.0:2775"
+    allow: Networks = ()
+    tls_listen: Endpoint = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    tls_client_required: bool = False
+    tls_allow: Networks = ()
+    proxy_protocol: Networks = ()
     system_id: OwnName = "gateway"
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    max_connections_per_address: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    max_in_flight: Annotated[int, Field(ge=1, le=10_000_000)] = 10_000
+    overload_status: Literal["ESME_RTHROTTLED", "ESME_RMSGQFUL", "ESME_RSYSERR"] = "ESME_RTHROTTLED"
+    lockout_failures: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    lockout_time: Seconds = 60
+    max_read_ahead: Annotated[int, Field(ge=1_024, le=16_777_216)] = 65_536
+    max_unread: Annotated[int, Field(ge=65_536, le=268_435_456)] = 1_048_576
+    unread_timeout: Seconds = 60
     max_pdu: Annotated[int, Field(ge=512, le=1_048_576)] = 70_000
     max_pdu_before_bind: Annotated[int, Field(ge=128, le=70_000)] = 512
     session_init_timeout: Seconds = 10
@@ -75,6 +92,8 @@ class OmnichannelSettings(Section):
     max_connection_age: Seconds = 50
     max_connection_requests: Annotated[int, Field(ge=0, le=1_000_000_000)] = 900
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    fail_fast_after: SecondsOrOff = 2
+    probe_interval: Seconds = 1
     udh_includes_length: bool = True
     # "400", "105", "[sender]", "400 [sender]", "429": see docs/status-table.md
     status_overrides: dict[str, str] = Field(default_factory=dict)
@@ -94,6 +113,9 @@ class CallbackSettings(Section):
     require_signature: bool = True
     allow: Networks = ()
     max_body: Annotated[int, Field(ge=1024, le=1_048_576)] = 16_384
+    max_header: Annotated[int, Field(ge=1024, le=1_048_576)] = 16_384
+    max_connections: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
+    request_timeout: Seconds = 60
     tls_certificate: str = ""
     tls_key: str = ""
 
@@ -102,6 +124,11 @@ class AdminSettings(Section):
     """`[admin]`: metrics and health; private, so loopback by default."""
 
     listen: Endpoint = "127.0.0.1:8080"
+    allow: Networks = ()
+    max_connections: Annotated[int, Field(ge=1, le=100_000)] = 100
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
 
 
 class SandboxSettings(Section):
@@ -132,6 +159,7 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     messages: bool = True
     full_numbers: bool = False
+    sampled: Annotated[int, Field(ge=0, le=1_000_000)] = 20
 
 
 class DrainSettings(Section):

@@ -13,6 +13,7 @@ from gateway.config_values import (
     BindTypes,
     DefaultMessages,
     Digits,
+    Names,
     Networks,
     Priorities,
     Seconds,
@@ -32,6 +33,7 @@ class AccountSettings(Section):
     password_hash: Annotated[str, Field(repr=False)] = ""
     enabled: bool = True
     allow: Networks = ()
+    tls_client_names: Names = ()
     bind_types: BindTypes = (
         "transmitter",
         "receiver",
@@ -40,6 +42,7 @@ class AccountSettings(Section):
     max_binds: Annotated[int, Field(ge=1, le=10_000)] = 4
     throttle: Annotated[float, Field(ge=0, le=1_000_000)] = 0
     throttle_burst: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    max_in_flight: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     window: Annotated[int, Field(ge=1, le=10_000)] = 100
     window_full: Literal["pause", "throttle"] = "pause"
     response_deadline: Annotated[float, Field(ge=0.5, le=300)] = 10

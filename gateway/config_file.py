@@ -37,6 +37,12 @@ SERVICE_LINK: Final = re.compile(
 LARGEST_SECRET: Final = 4096
 FILES: Final = (
     ("omnichannel", "ca_file"),
+    ("smpp", "tls_certificate"),
+    ("smpp", "tls_key"),
+    ("smpp", "tls_client_ca"),
+    ("admin", "tls_certificate"),
+    ("admin", "tls_key"),
+    ("admin", "tls_client_ca"),
     ("callbacks", "key_file"),
     ("callbacks", "tls_certificate"),
     ("callbacks", "tls_key"),

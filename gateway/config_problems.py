@@ -97,9 +97,6 @@ def place(loc: Loc, document: Mapping[str, Any]) -> str:
 # Keys of later versions: a hint at a neighbour with a similar name would mislead.
 LATER: Final = frozenset(
     {
-        "smpp.tls_listen",
-        "smpp.tls_certificate",
-        "smpp.tls_key",
         "omnichannel.rate_limit",
         "omnichannel.bulk",
         "omnichannel.bulk_max",

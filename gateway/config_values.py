@@ -164,6 +164,8 @@ Digits = Annotated[str, AfterValidator(_digits)]
 Database = Annotated[str, AfterValidator(_database)]
 DefaultMessages = Annotated[dict[str, str], AfterValidator(_default_messages)]
 BindTypes = Annotated[tuple[BindType, ...], BeforeValidator(_listed)]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_listed)]
 Networks = Annotated[
     tuple[Annotated[Network, BeforeValidator(_network)], ...], BeforeValidator(_listed)
 ]

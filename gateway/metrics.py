@@ -65,6 +65,35 @@ class Metrics:
             ).labels
         )
         self.connections = gauge("connections", "Open SMPP connections, bound or not.")
+        self.connections_refused = counter(
+            "connections_refused_total",
+            "Connections closed before anything was read of them, by listener and reason.",
+            "listener",
+            "reason",
+        )
+        self.connections_dropped = counter(
+            "connections_dropped_total",
+            "Connections that a limit ended, by listener and reason.",
+            "listener",
+            "reason",
+        )
+        self.handshakes_failed = counter(
+            "tls_handshakes_failed_total",
+            "TLS handshakes that came to nothing, by listener and reason.",
+            "listener",
+            "reason",
+        )
+        self.certificate_expiry = cache(
+            Gauge(
+                "smppgw_tls_certificate_expiry_timestamp_seconds",
+                "When a listener's certificate ends, in seconds since 1970.",
+                ["listener"],
+                registry=registry,
+            ).labels
+        )
+        self.locked_out = gauge(
+            "addresses_locked_out", "Addresses whose binds are refused unchecked."
+        )
         self.binds = counter(
             "binds_total", "Bind requests answered.", "bind_type", "command_status"
         )
@@ -87,6 +116,10 @@ class Metrics:
             "Messages whose octets did not decode cleanly, or lost what the API cannot carry.",
             "flag",
         )
+        self.api_reachable = gauge(
+            "api_reachable", "1 while the API can be connected to, 0 while submits fail fast."
+        )
+        self.api_reachable.set(1)
         self.api_requests = counter("api_requests_total", "Requests to the API.", "outcome")
         self.api_request_duration = histogram(
             "api_request_duration_seconds", "From the request to the API's answer."
@@ -143,6 +176,16 @@ class Metrics:
         self.store_operation = cache(store_operation.labels)
         self.store_errors = counter(
             "store_errors_total", "Operations that the store refused.", "operation"
+        )
+        self.reload_successful = gauge(
+            "config_last_reload_successful", "1 if the last reload was applied, else 0."
+        )
+        self.reload_timestamp = gauge(
+            "config_last_reload_timestamp_seconds",
+            "When the configuration in force was read, in seconds since 1970.",
+        )
+        self.log_lines_suppressed = counter(
+            "log_lines_suppressed_total", "Log lines left out by log.sampled, by event.", "event"
         )
         self.reactor_lag = histogram(
             "reactor_lag_seconds", "How late the event loop's clock ticks.", LAG_SECONDS
