@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The gateway in a container: docs/operations.md, "In a container".
 
 # For a build that can be repeated, name the base by its digest, python:3.11-slim@sha256:...:
@@ -34,8 +33,9 @@ ENV SMPPGW_STORE__URL=sqlite:////data/gateway.db
 ENV PATH=/opt/gateway/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
-# SMPP; metrics and health, which listen on loopback unless admin.listen says otherwise; callbacks.
-EXPOSE 2775 8080 8081
+# SMPP, and SMPP in TLS; metrics and health, which listen on loopback unless admin.listen says
+# otherwise; callbacks.
+EXPOSE 2775 3550 8080 8081
 # The first process gets the signal itself and drains; give it longer than drain.timeout.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \

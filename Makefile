@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint format bench lock audit wheel clean
+.PHONY: run test lint format bench fuzz soak lock audit wheel image clean
 
 run: $(READY)  ## set up and start the gateway with the sandbox inside
 	@$(BIN)/smpp-gateway serve -c config/demo.toml
@@ -25,6 +25,16 @@ format: $(READY)
 
 bench: $(READY)  ## measure; prints a table of ratios
 	$(BIN)/python -m bench
+
+MINUTES ?= 30
+soak: $(READY)  ## mixed load for MINUTES; prints what grows
+	$(BIN)/python -m bench.soak --minutes $(MINUTES)
+
+# What is found to be new goes into tests/fuzz/corpus, unless FUZZ_OPTIONS is empty.
+FUZZ_SECONDS ?= 3600
+FUZZ_OPTIONS ?= --keep
+fuzz: $(READY)  ## feed the parsers what strangers might write, for an hour
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS) $(FUZZ_OPTIONS)
 
 # requirements.lock is what the gateway runs with, and all that the container image gets.
 # requirements-dev.lock adds the tools, requirements-build.lock what builds the package (and
@@ -65,6 +75,16 @@ wheel: $(READY)  ## build dist/*.whl, the same octets from the same commit
 	@rm -f dist/*.whl
 	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/hatchling build -t wheel -d dist
 	@cd dist && sha256sum *.whl
+
+# Two images of the same commit on the same base have the same digest. The base's default is a
+# tag, which moves: to repeat a build, name it by its digest. Provenance holds the time.
+BASE ?= python:3.11-slim
+image:  ## build dist/image.tar (OCI) and print its digest; BASE=python:3.11-slim@sha256:... makes it repeatable
+	@mkdir -p dist
+	docker buildx build --provenance=false --build-arg BASE=$(BASE) \
+	  --build-arg SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+	  --output type=oci,dest=dist/image.tar,rewrite-timestamp=true .
+	@tar -xOf dist/image.tar index.json | grep -o 'sha256:[0-9a-f]*'
 
 $(READY): pyproject.toml requirements-dev.lock requirements-build.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

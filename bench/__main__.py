@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bench import backlog, children, messages, parts, receipts, report
+from bench import backlog, children, messages, paced, parts, receipts, report
 from bench.against import against
 from bench.run import Run, say
 from bench.trees import commit
@@ -31,8 +31,10 @@ PARTS: dict[str, Callable[[Run], None]] = {
     "receipts": receipts.receipts,
     "requested": receipts.requested,
     "backlog": backlog.backlog,
+    "binds": paced.binds,
+    "storm": paced.storm,
 }
-LONG = ("matrix", "pending", "backlog")
+LONG = ("matrix", "pending", "backlog", "binds", "storm")
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

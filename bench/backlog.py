@@ -15,7 +15,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from bench.children import Failed
-from bench.gateways import STORE_FILE, SYSTEM_ID, Gateway
+from bench.configuration import STORE_FILE, SYSTEM_ID
+from bench.gateways import Gateway
 from bench.receipts import receivers
 from bench.results import Report
 from bench.run import Run, say

@@ -40,6 +40,7 @@ class Session:
         self.outstanding: dict[int, float] = {}
         self.blocked = False
         self.unbound = False
+        self.asked = 0  # enquire_links that came
         self.rest = b""
         self._sequence_number = 1  # the bind's; the first submit_sm has 2
         self._unsent = b""

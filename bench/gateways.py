@@ -16,71 +16,17 @@ from urllib.request import urlopen
 
 from argon2 import PasswordHasher
 
-from bench.children import STOP_WAIT, Failed, Upstream, child, finished, json_line, tail
+from bench.children import STOP_WAIT, Failed, Upstream, ask, child, finished, json_line, tail
+from bench.configuration import MAX_BINDS, PASSWORD, STORE_FILE, SYSTEM_ID, configuration
+from bench.exposition import samples
 from bench.measure import memory
 from bench.trees import Tree
 from gateway.callback_key_rotation import add
 
-SYSTEM_ID = PASSWORD = "bench"
 START_WAIT = 20.0  # seconds until a gateway must serve
 DRAIN_WAIT = 15.0  # seconds for what is outstanding when a load ends
 FILL_WAIT = 600.0
-
-# Only keys that every version knows: it also goes to old revisions. A store that is not
-# configured stands beside the configuration.
-CONFIGURATION = """\
-[smpp]
-listen = "127.0.0.1:{smpp_port}"
-
-[omnichannel]
-base_url = "{base_url}"
-ca_file = "{ca_file}"
-username = "bench"
-password = "bench"
-engine = "{engine}"
-
-[admin]
-listen = "127.0.0.1:{admin_port}"
-
-[log]
-format = "json"
-messages = {messages}
-{callbacks}{store}
-[[accounts]]
-system_id = "bench"
-password_hash = "{password_hash}"
-max_binds = 2000
-window = 1000
-response_deadline = 60
-{account}"""
-STORE_FILE = "gateway.db"
-STORE = f"""
-[store]
-url = "sqlite:///{STORE_FILE}"
-max_parts = 1000000
-"""
-CALLBACKS = """
-[callbacks]
-listen = "127.0.0.1:{port}"
-public_url = "http://127.0.0.1:{port}"
-key_file = "callback-keys"
-"""
-PARTS_ACCOUNT = "reassembly_timeout = 3600\n"
-RECEIPTS_ACCOUNT = "deliver_window = 100\n"
-
-
-def configuration(*, parts: bool = False, callback_port: int = 0, **values: object) -> str:
-    """Give the text of a configuration.
-
-    With `parts`, its store may hold a million of them. With `callback_port`, the API reports
-    there, and receipts are delivered with a window of 100.
-    """
-    return CONFIGURATION.format(
-        callbacks=CALLBACKS.format(port=callback_port) if callback_port else "",
-        store=STORE if parts or callback_port else "",
-        account=(PARTS_ACCOUNT if parts else "") + (RECEIPTS_ACCOUNT if callback_port else ""),
-        **values,
-    )
+METRIC_WAIT = 10.0
 
 
 def free_port() -> int:
@@ -123,6 +69,14 @@ class Gateway:
             *(("--receipts",) if receipts else ()),
         )
 
+    def paced(self, binds: int, rate: int, warmup: float, seconds: float) -> dict[str, Any]:
+        """Give the report of a load at a steady pace, this process's cost in it."""
+        return self._loaded(
+            warmup + seconds + DRAIN_WAIT + 60,
+            *("--binds", binds, "--rate", rate, "--watch", self.pid),
+            *("--warmup", warmup, "--seconds", seconds),
+        )
+
     def fill(self, count: int) -> dict[str, Any]:
         """Submit the first parts of `count` messages; give the counts."""
         return self._loaded(FILL_WAIT, "--binds", 4, "--window", 100, "--incomplete", count)
@@ -139,13 +93,13 @@ class Gateway:
         return found
 
     @contextlib.contextmanager
-    def idle(self, binds: int) -> Iterator[None]:
+    def idle(self, binds: int) -> Iterator[Idle]:
         """Hold `binds` bound sessions. Raises Failed if one is lost meanwhile."""
         log = self.log.with_name("idle.log")
         command = [sys.executable, "-m", "bench.load", "--idle", "--port", str(self.smpp_port)]
         with child([*command, "--binds", str(binds)], log) as process:
             bound = json_line(process.stdout, "the load generator", log)["bound"]
-            yield
+            yield Idle(process, log)
             assert process.stdin is not None, "opened as a pipe"
             process.stdin.close()
             left = json_line(process.stdout, "the load generator", log)["bound"]
@@ -157,12 +111,31 @@ class Gateway:
         return memory(self.pid)
 
     def metric(self, name: str) -> float:
-        """The value of a metric without labels. Raises Failed when there is none."""
-        with urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=10) as answer:
-            for line in answer.read().decode().splitlines():
-                if line.startswith(f"{name} "):
-                    return float(line.split()[1])
-        raise Failed(f"the gateway has no metric {name}")
+        """The value of a metric, `name{label="value"}`. Raises Failed when there is none."""
+        return self.metrics(name)[name]
+
+    def metrics(self, *names: str) -> dict[str, float]:
+        """The values of metrics at one moment. Raises Failed when there is none of one."""
+        url = f"http://127.0.0.1:{self.admin_port}/metrics"
+        with urlopen(url, timeout=METRIC_WAIT) as answer:
+            found = samples(answer.read().decode())
+        for name in names:
+            if name not in found:
+                raise Failed(f"the gateway has no metric {name}")
+        return {name: found[name] for name in names}
+
+
+@dataclass
+class Idle:
+    """Sessions of another process that answer enquire_link and do nothing else."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def asked(self) -> tuple[int, int]:
+        """How many enquire_links came, and how many to the session that had the fewest."""
+        found = ask(self.process, "count", "the load generator", self.log)
+        return found["asked"], found["least"]
 
 
 class Gateways:
@@ -185,10 +158,13 @@ class Gateways:
         callbacks: bool = False,
         store: Path | None = None,
         tree: Tree | None = None,
+        smpp: str = "",
+        max_binds: int = MAX_BINDS,
     ) -> Iterator[Gateway]:
         """Start the verb serve, of the installed command unless told, and wait for its listener.
 
-        `store` is the file to begin with, which is moved to the gateway's folder.
+        `store` is the file to begin with, which is moved to the gateway's folder; `smpp` are
+        further lines of that table.
         """
         tree = tree or Tree()
         self._started += 1
@@ -206,6 +182,8 @@ class Gateways:
             configuration(
                 parts=parts,
                 callback_port=callback_port,
+                smpp=smpp,
+                max_binds=max_binds,
                 smpp_port=smpp_port,
                 admin_port=admin_port,
                 base_url=self._stub.base_url,

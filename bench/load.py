@@ -14,10 +14,13 @@ result:
 - with `--parts 2`, `first_p50_ms`, `last_p50_ms` and so on of the first and the last parts
   apart, and `next`: the `--first` of a further run that shall share no message with this one.
 
+With `--rate R` so many messages leave each second instead, whatever their answers take (see
+`bench.pacing`). `late_p99_ms` is how late they left, `most` how many were outstanding at once.
+
 With `--incomplete N` the first parts of N messages are submitted and nothing else; only the
 counts are told. With `--idle` the sessions are bound and only answer enquire_link, until
 standard input ends; one line tells how many are bound as soon as they are, another at the
-end.
+end, and each line read meanwhile is answered by how many enquire_links came.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from typing import Any
 
 from bench.esme import Refused, Session
 from bench.loading import Load
+from bench.pacing import PacedLoad
 from bench.submits import Parts, Submits, Whole
 
 SLOWEST = 500  # first parts a second that are waited for
@@ -51,6 +55,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--receipts", action="store_true", help="ask for one with each message")
     parser.add_argument("--first", type=int, default=0, help="number of the first message")
     mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--rate", type=float, help="messages a second, all binds together")
     mode.add_argument("--incomplete", type=int, metavar="N", help="first parts only, N of them")
     mode.add_argument("--idle", action="store_true", help="bind, then only stay")
     return parser.parse_args(given)
@@ -79,10 +84,16 @@ def main(given: Sequence[str] | None = None) -> None:
         ]
     whole = [Whole(receipts=arguments.receipts) for _ in range(arguments.binds)]
     sessions = _bound(arguments, parts or whole)
+    if arguments.rate:
+        paced = PacedLoad(sessions, arguments.watch)
+        times = arguments.warmup, arguments.seconds, arguments.drain
+        _say(paced.pace(arguments.rate, *times))
+        paced.unbind()
+        return
     load = Load(sessions, arguments.watch)
     if arguments.idle:
         _say({"bound": len(sessions)})
-        load.idle(sys.stdin.fileno())
+        load.idle(sys.stdin.fileno(), lambda: _say(load.asked()))
         _say({"bound": load.bound})
     else:
         window = arguments.window

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import collections
 import math
+import os
 import select
 import time
+from collections.abc import Callable
 from typing import Any
 
 from bench.esme import (
@@ -121,15 +123,23 @@ class Load:
         for descriptor, session in list(self._sessions.items()):
             self._drop(descriptor, session)
 
-    def idle(self, commands: int) -> None:
-        """Answer enquire_link until the file descriptor `commands` ends."""
+    def idle(self, commands: int, count: Callable[[], None]) -> None:
+        """Answer enquire_link until the file descriptor `commands` ends; `count` at each line."""
         self._epoll.register(commands, select.EPOLLIN)
         while True:
             for descriptor, _ in self._epoll.poll(-1, 256):
-                if descriptor == commands:
+                if descriptor != commands:
+                    self._read(descriptor)
+                elif os.read(commands, 4096):
+                    count()
+                else:
                     self._epoll.unregister(commands)
                     return
-                self._read(descriptor)
+
+    def asked(self) -> dict[str, int]:
+        """How many enquire_links came, and how many to the session that had the fewest."""
+        each = [session.asked for session in self._sessions.values()]
+        return {"asked": sum(each), "least": min(each, default=0)}
 
     def _cpu(self) -> float:
         return 0.0 if self._watched is None else cpu_seconds(self._watched)
@@ -199,6 +209,7 @@ class Load:
 
     def _other(self, session: Session, command_id: int, number: int) -> None:
         if command_id == ENQUIRE_LINK:
+            session.asked += 1
             session.send(pdu(ENQUIRE_LINK_RESP, number))
         elif command_id == UNBIND_RESP:
             session.unbound = True

@@ -10,6 +10,7 @@ from bench.run import Run, say
 from bench.scenarios import COMPARED, MATRIX, Scenario
 
 IDLE_BINDS = 1_000
+IDLE_SMPP = "max_connections_per_address = 2000\n"
 FLOOD_BINDS, FLOOD_WINDOW, FLOOD_LATENCY = 100, 100, 0.5  # seconds
 
 
@@ -36,7 +37,7 @@ def matrix(run: Run) -> None:
 
 def idle(run: Run) -> None:
     """Compare the memory before and with a thousand bound sessions."""
-    with run.gateways.serve("libcurl") as gateway:
+    with run.gateways.serve("libcurl", smpp=IDLE_SMPP) as gateway:
         with gateway.idle(1):
             pass
         before = gateway.memory()["rss_mb"]

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import Failed, ask, child, finished, json_line
-from bench.gateways import STORE_FILE, Gateway
+from bench.configuration import STORE_FILE
+from bench.gateways import Gateway
 from bench.measure import filesystem, sync_us
 from bench.results import Report
 from bench.run import Run

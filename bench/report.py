@@ -15,6 +15,7 @@ from bench.results import Results
 from bench.scenarios import (
     AGAINST,
     BACKLOG,
+    BINDS,
     COMPARED,
     LIBCURL,
     MATRIX,
@@ -22,9 +23,12 @@ from bench.scenarios import (
     PENDING,
     RECEIPTS,
     REQUESTED,
+    STORM,
+    STORMS,
     Measured,
 )
-from bench.verdicts import Verdict, verdicts
+from bench.verdict import Verdict
+from bench.verdicts import verdicts
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
@@ -58,6 +62,13 @@ BACKLOG_COLUMNS: Columns = (
     ("RSS MB before", "idle_mb", 0),
     ("RSS MB after", "rss_mb", 0),
 )
+PACED_COLUMNS: Columns = (
+    *COLUMNS[:3],
+    ("sent late p99 ms", "late_p99_ms", 2),
+    ("CPU %", "cpu_percent", 0),
+    COLUMNS[4],
+)
+STORM_COLUMNS: Columns = (("wrong binds/s", "storm_per_second", 0), *PACED_COLUMNS)
 
 
 def number(value: float, digits: int = 1) -> str:
@@ -126,6 +137,8 @@ def render(results: Results) -> str:
     parts += _in_turn(results, RECEIPTS, "Callbacks to receipts, in turn", CALLBACK_COLUMNS)
     parts += _in_turn(results, REQUESTED, "Messages that ask for a receipt", COLUMNS)
     parts += _in_turn(results, BACKLOG, "Receipts beside others that wait", BACKLOG_COLUMNS)
+    parts += _in_turn(results, BINDS, "Many binds", PACED_COLUMNS)
+    parts += _in_turn(results, STORMS, f"Bind storms of {STORM}/s", STORM_COLUMNS)
     parts += ["Figures to reach:", _judged(verdicts(results)), *_beside(results)]
     return "\n\n".join(parts)
 

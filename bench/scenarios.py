@@ -64,7 +64,24 @@ class BacklogScenario:
         return f"gateway, {self.taken:,} receipts taken, {self.waiting:,} waiting behind"
 
 
-Measured = Scenario | CallbackScenario | BacklogScenario
+@dataclass(frozen=True)
+class PacedScenario:
+    """Messages at a steady pace over `binds`, whatever their answers take."""
+
+    binds: int
+    rate: int  # messages/s
+    idle: int = 0  # further binds that only answer enquire_link
+    storm: str = ""  # from where STORM binds/s with wrong passwords come meanwhile
+
+    @property
+    def name(self) -> str:
+        name = f"gateway, {self.rate:,} messages/s over {self.binds} binds"
+        if self.idle:
+            name += f", {self.idle:,} more idle"
+        return f"{name}, storm from {self.storm}" if self.storm else name
+
+
+Measured = Scenario | CallbackScenario | BacklogScenario | PacedScenario
 
 
 BARE = Scenario("pycurl", 0, 400)
@@ -118,3 +135,14 @@ BACKLOG = (FEW_WAITING, MANY_WAITING)
 ASKED = Scenario("libcurl", 4, 100, receipts="asked")
 NOT_ASKED = Scenario("libcurl", 4, 100, receipts="not asked")
 REQUESTED = (NOT_ASKED, ASKED)
+
+# 5,000 binds in all.
+FEW_BOUND = PacedScenario(50, 1_000)
+MANY_BOUND = PacedScenario(50, 1_000, idle=4_950)
+BINDS = (FEW_BOUND, MANY_BOUND)
+
+STORM = 500  # binds/s with wrong passwords
+CALM = PacedScenario(4, 200)
+STORM_OF_ONE = PacedScenario(4, 200, storm="one address")
+STORM_OF_MANY = PacedScenario(4, 200, storm="many addresses")
+STORMS = (CALM, STORM_OF_ONE, STORM_OF_MANY)

@@ -27,14 +27,18 @@ class Submits(Protocol):
 
 
 def body(
-    destination: bytes, short_message: bytes, esm_class: int = 0, registered_delivery: int = 0
+    destination: bytes,
+    short_message: bytes,
+    esm_class: int = 0,
+    registered_delivery: int = 0,
+    data_coding: int = 0,
 ) -> bytes:
     """One submit_sm as a bank sends it: alphanumeric sender, international number, GSM text."""
     source = bytes((5, 0)) + b"Bench\0"
     # esm_class, protocol_id, priority_flag; no times; registered_delivery,
     # replace_if_present_flag, data_coding, sm_default_msg_id
     head = b"\0" + source + bytes((1, 1)) + destination + b"\0" + bytes((esm_class, 0, 0))
-    tail = bytes((registered_delivery, 0, 0, 0, len(short_message)))
+    tail = bytes((registered_delivery, 0, data_coding, 0, len(short_message)))
     return head + b"\0\0" + tail + short_message
 
 

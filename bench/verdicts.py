@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import median
-
+from bench import paced_verdicts
 from bench.results import Results
 from bench.scenarios import (
     ASKED,
@@ -28,38 +24,7 @@ from bench.scenarios import (
     REVISION,
     THIS_TREE,
 )
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A figure, its bound, and the values of the rounds."""
-
-    what: str
-    unit: str
-    limit: float | None  # None: told, not judged
-    values: Sequence[float]
-    at_least: bool = False
-
-    @property
-    def value(self) -> float:
-        return median(self.values) if self.values else math.nan
-
-    @property
-    def word(self) -> str:
-        if not self.values:
-            return "not measured"
-        if self.limit is None:
-            return "told"
-        reached = self.value >= self.limit if self.at_least else self.value <= self.limit
-        return "PASS" if reached else "MISS"
-
-
-def _ratio(a: float, b: float) -> float:
-    return a / b
-
-
-def _difference(a: float, b: float) -> float:
-    return a - b
+from bench.verdict import Verdict, difference, ratio
 
 
 def verdicts(results: Results) -> list[Verdict]:
@@ -74,19 +39,19 @@ def verdicts(results: Results) -> list[Verdict]:
             "CPU per relayed message / CPU per POST of a bare pycurl loop, 4 x 100",
             "x",
             3.5,
-            paired((LIBCURL, "cpu_us"), (BARE, "cpu_us"), _ratio),
+            paired((LIBCURL, "cpu_us"), (BARE, "cpu_us"), ratio),
         ),
         Verdict(
             "CPU per relayed message / CPU per POST of the bare libcurl engine, 4 x 100",
             "x",
             3.5,
-            paired((LIBCURL, "cpu_us"), (BARE_LIBCURL, "cpu_us"), _ratio),
+            paired((LIBCURL, "cpu_us"), (BARE_LIBCURL, "cpu_us"), ratio),
         ),
         Verdict(
             "messages/s with libcurl / messages/s with requests, 4 x 100",
             "x",
             8,
-            paired((LIBCURL, "per_second"), (REQUESTS, "per_second"), _ratio),
+            paired((LIBCURL, "per_second"), (REQUESTS, "per_second"), ratio),
             at_least=True,
         ),
         Verdict("memory of a bound idle session, 1,000 bound", "KiB", 60, figure("idle_kib")),
@@ -95,12 +60,14 @@ def verdicts(results: Results) -> list[Verdict]:
             "window 1: p50 through the gateway - p50 of a direct POST (bare pycurl loop)",
             "ms",
             1,
-            paired((LIBCURL_ONE, "p50_ms"), (BARE_ONE, "p50_ms"), _difference),
+            paired((LIBCURL_ONE, "p50_ms"), (BARE_ONE, "p50_ms"), difference),
         ),
         *_of_revisions(results),
         *_of_parts(results),
         *_of_receipts(results),
         *_of_backlogs(results),
+        *paced_verdicts.of_binds(results),
+        *paced_verdicts.of_storms(results),
     ]
 
 
@@ -114,13 +81,13 @@ def _of_revisions(results: Results) -> list[Verdict]:
             f"CPU per relayed message, this tree / {results.against}, 4 x 100",
             "x",
             1.1,
-            paired((THIS_TREE, "cpu_us"), (REVISION, "cpu_us"), _ratio),
+            paired((THIS_TREE, "cpu_us"), (REVISION, "cpu_us"), ratio),
         ),
         Verdict(
             f"messages/s, this tree / {results.against}, 4 x 100",
             "x",
             None,
-            paired((THIS_TREE, "per_second"), (REVISION, "per_second"), _ratio),
+            paired((THIS_TREE, "per_second"), (REVISION, "per_second"), ratio),
         ),
     ]
 
@@ -134,19 +101,19 @@ def _of_parts(results: Results) -> list[Verdict]:
             "CPU per part with 100,000 sets pending / with 100",
             "x",
             1.15,
-            paired((MANY_PENDING, "cpu_us"), (FEW_PENDING, "cpu_us"), _ratio),
+            paired((MANY_PENDING, "cpu_us"), (FEW_PENDING, "cpu_us"), ratio),
         ),
         Verdict(
             "parts/s with 100 sets pending / with 100,000",
             "x",
             1.15,
-            paired((FEW_PENDING, "per_second"), (MANY_PENDING, "per_second"), _ratio),
+            paired((FEW_PENDING, "per_second"), (MANY_PENDING, "per_second"), ratio),
         ),
         Verdict(
             "RSS with 100,000 sets pending - with 100",
             "MB",
             None,
-            paired((MANY_PENDING, "rss_mb"), (FEW_PENDING, "rss_mb"), _difference),
+            paired((MANY_PENDING, "rss_mb"), (FEW_PENDING, "rss_mb"), difference),
         ),
     ]
 
@@ -166,14 +133,14 @@ def _of_receipts(results: Results) -> list[Verdict]:
             "callbacks/s / requests/s of a bare twisted.web handler",
             "x",
             0.4,
-            paired((CALLBACKS, delivered), (BARE_WEB, "per_second"), _ratio),
+            paired((CALLBACKS, delivered), (BARE_WEB, "per_second"), ratio),
             at_least=True,
         ),
         Verdict(
             "callbacks/s, log.messages off / on",
             "x",
             None,
-            paired((CALLBACKS_QUIET, delivered), (CALLBACKS, delivered), _ratio),
+            paired((CALLBACKS_QUIET, delivered), (CALLBACKS, delivered), ratio),
         ),
         Verdict(
             "age of the oldest receipt meanwhile", "s", 1, results.values(CALLBACKS, "oldest_age")
@@ -182,7 +149,7 @@ def _of_receipts(results: Results) -> list[Verdict]:
             "CPU per relayed message that asks for a receipt / that does not, 4 x 100",
             "x",
             1.15,
-            paired((ASKED, "cpu_us"), (NOT_ASKED, "cpu_us"), _ratio),
+            paired((ASKED, "cpu_us"), (NOT_ASKED, "cpu_us"), ratio),
         ),
     ]
 
@@ -194,19 +161,19 @@ def _of_backlogs(results: Results) -> list[Verdict]:
             "CPU per delivered receipt with 1,000,000 waiting / with 1,000",
             "x",
             1.15,
-            paired((MANY_WAITING, "cpu_us"), (FEW_WAITING, "cpu_us"), _ratio),
+            paired((MANY_WAITING, "cpu_us"), (FEW_WAITING, "cpu_us"), ratio),
         ),
         Verdict(
             "receipts/s with 1,000 waiting / with 1,000,000",
             "x",
             None,
-            paired((FEW_WAITING, "per_second"), (MANY_WAITING, "per_second"), _ratio),
+            paired((FEW_WAITING, "per_second"), (MANY_WAITING, "per_second"), ratio),
         ),
         Verdict("start with 1,000,000 waiting", "s", 2, values(MANY_WAITING, "start_seconds")),
         Verdict(
             "RSS after receipts with 1,000,000 waiting - with 1,000",
             "MB",
             None,
-            paired((MANY_WAITING, "rss_mb"), (FEW_WAITING, "rss_mb"), _difference),
+            paired((MANY_WAITING, "rss_mb"), (FEW_WAITING, "rss_mb"), difference),
         ),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
@@ -13,8 +14,9 @@ from gateway.assembly_receipts import Receipts, make_receipts
 from gateway.bridge.accounts import Account, Accounts
 from gateway.bridge.expiry import Expiry
 from gateway.bridge.inquiries import Inquiries
+from gateway.bridge.load import Load
 from gateway.bridge.message_ids import MessageIds
-from gateway.bridge.passwords import HASHER, PasswordCheck
+from gateway.bridge.passwords import PasswordCheck
 from gateway.bridge.reassembly import Reassembly
 from gateway.bridge.relay import Relay
 from gateway.bridge.replacing import Replacing
@@ -22,13 +24,13 @@ from gateway.bridge.sent_ids import SentIds
 from gateway.bridge.submissions import Submissions
 from gateway.bridge.upkeep import Upkeep
 from gateway.config import (
-    AccountSettings,
     OmnichannelSettings,
     Settings,
     SmppSettings,
     StoreSettings,
 )
 from gateway.metrics import Metrics
+from gateway.net.connection_limits import ConnectionLimits
 from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.transport import Transport, TransportSettings
 from gateway.smpp.constants import CommandStatus
@@ -86,6 +88,15 @@ def session_limits(settings: SmppSettings) -> SessionLimits:
     )
 
 
+def connection_limits(settings: SmppSettings) -> ConnectionLimits:
+    """What they say about every connection beside its session."""
+    return ConnectionLimits(
+        max_read_ahead=settings.max_read_ahead,
+        max_unread=settings.max_unread,
+        unread_timeout=settings.unread_timeout,
+    )
+
+
 def make_store(reactor: Any, settings: StoreSettings, metrics: Metrics) -> StoreThread:
     """The store's thread, not opened yet."""
 
@@ -107,6 +118,13 @@ class Bridge(NamedTuple):
     submissions: Submissions
     inquiries: Inquiries
     upkeep: Upkeep
+    load: Load
+
+    def tell_messages(self, tell: bool) -> None:
+        """Whether each message has its log line (log.messages)."""
+        self.relay.log_messages = self.submissions.log_messages = tell
+        self.inquiries.log_messages = self.receipts.reports.log_messages = tell
+        self.receipts.dispatcher.settling.log_messages = tell
 
 
 def make_bridge(
@@ -123,6 +141,7 @@ def make_bridge(
     ids = MessageIds(store, time.time, log)
     receipts = make_receipts(reactor, settings, api, accounts, store, ids, metrics, log)
     routes, unanswered, awaiting = receipts.routes, receipts.unanswered, receipts.awaiting
+    load = Load(metrics, settings.smpp.max_in_flight, CommandStatus[settings.smpp.overload_status])
     reassembly = Reassembly(store, reactor, time.time, log)
     expiry = Expiry(
         store,
@@ -147,6 +166,7 @@ def make_bridge(
         routes,
         unanswered,
         awaiting,
+        load,
         log_messages=tell,
         udh_includes_length=settings.omnichannel.udh_includes_length,
     )
@@ -154,11 +174,11 @@ def make_bridge(
         receipts,
         relay,
         Submissions(relay, ids, unanswered, os.urandom, metrics, log, log_messages=tell),
-        Inquiries(api, ids, reactor, time.time, metrics, log, log_messages=tell),
+        Inquiries(api, ids, reactor, time.time, metrics, log, load, log_messages=tell),
         Upkeep(
             store,
             {"expire": expiry.expire, **receipts.works(log)},
-            accounts.remembering(),
+            accounts.remembering,
             reactor,
             time.time,
             log,
@@ -166,29 +186,49 @@ def make_bridge(
             finals_held=settings.store.finals_held,
             dead_receipts_held=settings.store.dead_receipts_held,
         ),
+        load,
     )
 
 
-def make_accounts(settings: Settings, passwords: PasswordCheck, shared: Credentials) -> Accounts:
-    """The accounts, with a hash for each password that was configured in plain.
+def shared_credentials(settings: Settings) -> Credentials:
+    """The API credentials of accounts that have none of their own."""
+    api = settings.omnichannel
+    return Credentials.basic(api.username, api.password.get_secret_value())
+
+
+def make_accounts(
+    settings: Settings,
+    password_hashes: Mapping[str, str],
+    passwords: PasswordCheck,
+    shared: Credentials,
+) -> Accounts:
+    """The accounts, none of them bound; `password_hashes` are by system_id."""
+    accounts = Accounts([], passwords, CommandStatus[settings.smpp.wrong_credentials])
+    renew_accounts(accounts, settings, password_hashes, shared)
+    return accounts
+
+
+def renew_accounts(
+    accounts: Accounts,
+    settings: Settings,
+    password_hashes: Mapping[str, str],
+    shared: Credentials,
+) -> None:
+    """Have the accounts be those of `settings`; who stays keeps its sessions and its memory.
 
     Each remembers its own messages, unless it is the only one.
     """
     several = len(settings.accounts) > 1
-
-    def password_hash(account: AccountSettings) -> str:
-        return account.password_hash or HASHER.hash(account.password.get_secret_value())
-
-    return Accounts(
-        [
-            Account(
-                account,
-                password_hash(account),
-                shared,
-                SentIds(settings.store.own_messages) if several else None,
-            )
-            for account in settings.accounts
-        ],
-        passwords,
-        CommandStatus[settings.smpp.wrong_credentials],
-    )
+    found = []
+    for one in settings.accounts:
+        password_hash = password_hashes[one.system_id]
+        account = accounts.former(one.system_id)
+        if account is None:
+            account = Account(one, password_hash, shared)
+        else:
+            account.apply(one, password_hash, shared)
+        if several and account.sent is None:
+            account.sent = SentIds(settings.store.own_messages)
+        found.append(account)
+    accounts.replace(found)
+    accounts.wrong_credentials = CommandStatus[settings.smpp.wrong_credentials]

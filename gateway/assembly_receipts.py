@@ -25,6 +25,7 @@ from gateway.callback_keys import KeyFile
 from gateway.config import CallbackSettings, Settings
 from gateway.metrics import Metrics
 from gateway.net.callback_server import CallbackSite
+from gateway.net.http_limits import HttpLimits
 from gateway.omnichannel.callback import KEY_OCTETS, Key, KeyRing
 from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.report import read_report_overrides
@@ -116,6 +117,13 @@ def make_receipts(
     )
 
 
+def callback_limits(settings: CallbackSettings) -> HttpLimits:
+    """What the settings say about every connection of the callback listener."""
+    return HttpLimits(
+        settings.allow, settings.max_connections, settings.max_header, settings.request_timeout
+    )
+
+
 def _passing_keys() -> KeyRing:
     """Keys for a trial: reports about messages from before a restart cannot be read."""
     return KeyRing([Key("tr", time.time(), os.urandom(KEY_OCTETS))])
@@ -144,6 +152,6 @@ def _site(
         metrics,
         log,
         max_body=settings.max_body,
-        allow=settings.allow,
+        limits=callback_limits(settings),
         path=urlsplit(settings.public_url).path,
     )

@@ -33,9 +33,6 @@ def faults(settings: Settings) -> Iterator[tuple[Loc, str]]:
             ("callbacks", "key_file"),
             'is required beside public_url: make it with "smpp-gateway callback-keys add FILE"',
         )
-    for key, twin in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
-        if getattr(callbacks, twin) and not getattr(callbacks, key):
-            yield ("callbacks", key), f"is required beside {twin}"
     if api.poll_longest < api.poll_first:
         yield ("omnichannel", "poll_longest"), "must not be less than poll_first"
     for name, value in api.report_overrides.items():

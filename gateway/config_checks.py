@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import argon2
 from argon2.exceptions import InvalidHashError
 
-from gateway import config_callbacks
+from gateway import config_callbacks, config_listeners
 from gateway.config import AccountSettings, Settings
 from gateway.config_problems import Loc, suggestion
 from gateway.config_values import LOOPBACK_HOSTS
@@ -21,13 +21,6 @@ from gateway.smpp.constants import CommandStatus
 
 Fault = tuple[Loc, str]
 
-LISTENERS: Final = (
-    ("smpp", "listen"),
-    ("admin", "listen"),
-    ("callbacks", "listen"),
-    ("sandbox", "listen"),
-)
-
 
 def faults(settings: Settings) -> list[Fault]:
     """Everything that makes these settings unusable, whatever machine they run on."""
@@ -35,7 +28,7 @@ def faults(settings: Settings) -> list[Fault]:
         *_api_credentials(settings),
         *_status_overrides(settings),
         *config_callbacks.faults(settings),
-        *_listeners(settings),
+        *config_listeners.faults(settings),
     ]
     for index, account in enumerate(settings.accounts):
         found += ((("accounts", index, key), words) for key, words in _secrets(account))
@@ -99,21 +92,11 @@ def _status_overrides(settings: Settings) -> Iterator[Fault]:
                 yield loc, str(error)
 
 
-def _listeners(settings: Settings) -> Iterator[Fault]:
-    taken: dict[str, str] = {}
-    for section, key in LISTENERS:
-        endpoint: str = getattr(getattr(settings, section), key)
-        if not endpoint or endpoint.endswith(":0"):
-            continue
-        if endpoint in taken:
-            yield (section, key), f"{endpoint} is taken by {taken[endpoint]}"
-        taken.setdefault(endpoint, f"{section}.{key}")
-
-
 def warnings(settings: Settings) -> list[str]:
     """What works but is likely not meant, one line each."""
     found = [words for applies, words in WARNINGS if applies(settings)]
     found += config_callbacks.warnings(settings)
+    found += config_listeners.warnings(settings)
     for index, account in enumerate(settings.accounts):
         here = f'accounts[{index}] "{account.system_id}"'
         found += (f"{here}.{words}" for applies, words in ACCOUNT_WARNINGS if applies(account))
@@ -127,6 +110,11 @@ def warnings(settings: Settings) -> list[str]:
                 f"{here}.response_deadline: is not longer than omnichannel.connect_timeout, so a "
                 "slow connection uses it up"
             )
+        if account.response_deadline <= settings.omnichannel.fail_fast_after:
+            found.append(
+                f"{here}.response_deadline: is not longer than omnichannel.fail_fast_after, so "
+                "its messages wait in vain while the API cannot be reached"
+            )
     return found
 
 
@@ -137,7 +125,6 @@ def _api(settings: Settings) -> tuple[str, str]:
 
 WARNINGS: Final[list[tuple[Callable[[Settings], bool], str]]] = [
     (lambda s: not s.accounts, "accounts: there are none, so nobody can bind"),
-    (lambda s: not s.smpp.listen, "smpp.listen: is empty, so nobody can connect"),
     (
         lambda s: _api(s)[0].endswith("messente.com") and _api(s)[1] != "/v1",
         "omnichannel.base_url: the API's path is /v1, as in https://api.messente.com/v1",
@@ -157,6 +144,12 @@ WARNINGS: Final[list[tuple[Callable[[Settings], bool], str]]] = [
             and s.omnichannel.base_url.startswith("http:")
         ),
         "omnichannel.http2: needs https, an http base_url gets HTTP/1.1",
+    ),
+    (
+        lambda s: (
+            "probe_interval" in s.omnichannel.model_fields_set and not s.omnichannel.fail_fast_after
+        ),
+        "omnichannel.probe_interval: does nothing with fail_fast_after = 0",
     ),
     (
         lambda s: bool(s.sandbox.listen) and _api(s)[0] not in LOOPBACK_HOSTS,

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import ssl
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,8 @@ from typing import Final
 
 from gateway import callback_keys
 from gateway.config import CallbackSettings, Settings
-from gateway.config_checks import LISTENERS
 from gateway.config_file import SQLITE
+from gateway.config_listeners import LISTENERS
 from gateway.errors import ConfigurationError
 
 
@@ -41,6 +42,9 @@ def environment(settings: Settings) -> tuple[list[str], list[str]]:
                 f'omnichannel.engine: pycurl cannot be loaded ({error}): use "requests"'
             )
     problems += _callbacks(settings.callbacks)
+    bad, ending = _certificates(settings)
+    problems += bad
+    notes += ending
     key_file = settings.callbacks.key_file
     if key_file and (reason := callback_keys.warning(Path(key_file))):
         notes.append(f"callbacks.key_file: {reason}")
@@ -58,6 +62,7 @@ def environment(settings: Settings) -> tuple[list[str], list[str]]:
     return problems, notes
 
 
+SOON: Final = 14 * 86_400  # seconds that are enough to renew a certificate by hand
 IN_USE: Final = "is in use; fine if that is the running gateway"
 
 
@@ -95,18 +100,31 @@ def _cannot_store(url: str) -> str:
 
 
 def _callbacks(settings: CallbackSettings) -> Iterator[str]:
-    """What is wrong with the files of the callback listener."""
+    """What is wrong with the keys of the callback listener."""
     if settings.key_file:
         try:
             callback_keys.KeyFile(Path(settings.key_file))
         except ConfigurationError as error:
             yield from (f"callbacks.key_file: {problem}" for problem in error.problems)
-    if settings.tls_certificate and settings.tls_key:
-        from gateway.tls import CannotUse, expired, server_context
 
+
+def _certificates(settings: Settings) -> tuple[list[str], list[str]]:
+    """What is wrong with the files of the TLS listeners, and which certificates end soon."""
+    from gateway.listeners import tls_files
+    from gateway.tls import CannotUse, ServerTls
+
+    problems, notes = [], []
+    for name, files in tls_files(settings).items():
+        section = name.removesuffix("_tls")
+        here = f"{section}.tls_certificate: {files.certificate}"
         try:
-            server_context(settings.tls_certificate, settings.tls_key)
-            if expired(settings.tls_certificate, settings.tls_key):
-                yield f"callbacks.tls_certificate: {settings.tls_certificate} has expired"
+            left = ServerTls(files).expires_at - time.time()
         except CannotUse as error:
-            yield f"callbacks.{error}"
+            problems.append(f"{section}.{error}")
+            continue
+        if left < 0:
+            problems.append(f"{here} has expired")
+        elif left < SOON:
+            days = int(left // 86_400)
+            notes.append(f"{here} ends in {days} days: renew it, a reload (SIGHUP) takes it over")
+    return problems, notes

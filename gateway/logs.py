@@ -5,7 +5,7 @@ Redaction is one step that every event passes: numbers keep their last three dig
 message text, passwords and tokens are never written, whoever logged them by mistake.
 
     log = logs.get().bind(session_id=7)
-    log.info("bind_accepted", system_id="bank")
+    log.info("bound", system_id="bank")
 
 Twisted's log, the standard library's and Python's warnings come out as events too.
 """
@@ -13,65 +13,89 @@ Twisted's log, the standard library's and Python's warnings come out as events t
 from __future__ import annotations
 
 import logging
-import re
+import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from json import JSONEncoder
+from collections.abc import Callable
 from typing import Any, Final, TextIO, cast
 
-import orjson
 import structlog
-from structlog.typing import FilteringBoundLogger
+from structlog.typing import FilteringBoundLogger, Processor
 from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogBeginner
-from twisted.python.failure import Failure
 
 from gateway.config import LogSettings
+from gateway.log_lines import Json, Text
 from gateway.log_output import Later, Output, open_output
+from gateway.log_redaction import EventDict, Redact
+from gateway.log_sampling import SAMPLED, Sampler, Suppressed
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
-# Fields that hold an address: masked, unless log.full_numbers says otherwise.
-# fmt: off
-NUMBERS: Final = frozenset({
-    "destination", "destination_addr", "from", "msisdn", "number", "numbers", "recipient",
-    "sender", "source", "source_addr", "to",
-})
-# Fields in whose prose a number may stand.
-PROSE: Final = frozenset({"api_source", "code", "detail", "error", "exception", "reason"})
-# Fields that no log may hold.
-NEVER: Final = frozenset({
-    "api_password", "authorization", "body", "content", "credentials", "dlr_url", "headers",
-    "message", "message_payload", "password", "password_hash", "payload", "raw", "secret",
-    "short_message", "text", "token", "udh",
-})
-# fmt: on
-REDACTED: Final = "[redacted]"
-_SPECIAL: Final = NUMBERS | PROSE | NEVER | {"exc_info", "failure"}
-_NESTED: Final = frozenset({dict, list, tuple, bytes})
-_LETTER: Final = re.compile(r"[^\W\d_]")
-# Seven digits or more, also in groups.
-_DIGITS: Final = re.compile(r"(?<![0-9])(?<!0x)\+?(?:\d ?){4,}(\d ?\d ?\d)(?!\d)")
 
-EventDict = MutableMapping[str, Any]
+class _InForce:
+    """What every logger made since `configure` shares, so that a change reaches them all."""
+
+    def __init__(self, settings: LogSettings, as_text: bool) -> None:
+        self.redact = Redact(settings.full_numbers)
+        self.sampling = _Sampling(settings.sampled)
+        self.processors: list[Processor] = [
+            self.sampling,
+            self.redact,
+            Text() if as_text else Json(),
+        ]
+        # A class's own base decides its level, and changing that is the one way that costs
+        # nothing: the methods below the level stay those that do nothing.
+        self.logger_class: Any = type("_Logger", (_filtering(settings.level),), {})
+
+    def apply(self, settings: LogSettings) -> None:
+        self.redact.show_numbers(settings.full_numbers)
+        self.sampling.sampler.limit = settings.sampled
+        self.logger_class.__bases__ = (_filtering(settings.level),)
+
+
+_in_force: _InForce | None = None
 
 
 def configure(settings: LogSettings, stream: TextIO, later: Later | None = None) -> None:
     """Send every event of this process to `stream` from now on.
 
-    A logger got before keeps the settings it was made with. `later` calls what it is given
-    at the end of the event loop's turn; with it the lines of a turn leave together.
+    A logger got before keeps what it was made with. `later` calls what it is given at the end
+    of the event loop's turn; with it the lines of a turn leave together.
     """
+    global _in_force
     output = open_output(stream, later)
     as_text = settings.format == "text" or (settings.format == "auto" and stream.isatty())
-    render = _Text() if as_text else _Json()
+    _in_force = _InForce(settings, as_text)
     structlog.configure(
-        processors=[_Redact(settings.full_numbers), render],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[settings.level]),
+        processors=_in_force.processors,
+        wrapper_class=_in_force.logger_class,
         logger_factory=lambda *_: _Lines(output),
         cache_logger_on_first_use=False,
     )
     _take_over()
+
+
+def apply(settings: LogSettings) -> None:
+    """Put level, full_numbers and sampled into force, for the loggers too that are in use.
+
+    The format stays that of `configure`, and without that nothing happens.
+    """
+    if _in_force is not None:
+        _in_force.apply(settings)
+
+
+def count_suppressed(count: Callable[[str, int], object]) -> None:
+    """Have `count` told of each event's lines that were left out: its name and how many."""
+    if _in_force is not None:
+        _in_force.sampling.count = count
+
+
+def flush(*, everything: bool = False) -> None:
+    """Tell what was left out in the seconds that are over; to be called about once a second,
+    for a storm may stop without another line. `everything` is for the end of the process.
+    """
+    if _in_force is not None:
+        _in_force.sampling.flush(everything=everything)
 
 
 def get() -> FilteringBoundLogger:
@@ -81,133 +105,51 @@ def get() -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger().bind())
 
 
+def _filtering(level: str) -> type[FilteringBoundLogger]:
+    return structlog.make_filtering_bound_logger(LEVELS[level])
+
+
+class _Sampling:
+    """The step that leaves out what strangers say too often."""
+
+    def __init__(self, limit: int) -> None:
+        self.sampler = Sampler(limit)
+        self.count: Callable[[str, int], object] = lambda event, lines: None
+        self._lock = threading.Lock()  # a library may warn in a thread of its own
+
+    def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
+        name = event["event"]
+        if name not in SAMPLED:
+            return event
+        with self._lock:
+            passes, before = self.sampler.take(name, time.monotonic())
+        if before is not None:
+            self._tell(before)
+        if not passes:
+            raise structlog.DropEvent
+        return event
+
+    def flush(self, *, everything: bool) -> None:
+        with self._lock:
+            ended = self.sampler.ended(time.monotonic(), everything=everything)
+        for suppressed in ended:
+            self._tell(suppressed)
+
+    def _tell(self, suppressed: Suppressed) -> None:
+        self.count(suppressed.event, suppressed.lines)
+        get().warning(
+            "log_lines_suppressed",
+            suppressed_event=suppressed.event,
+            count=suppressed.lines,
+            seconds=round(suppressed.seconds, 1),
+        )
+
+
 class _Lines:
     """What structlog hands each rendered line to; its methods are the levels' names."""
 
     def __init__(self, output: Output) -> None:
         self.debug = self.info = self.warning = self.error = self.critical = output.write
-
-
-class _Redact:
-    def __init__(self, full_numbers: bool) -> None:
-        self._number: Callable[[Any], Any] = (lambda value: value) if full_numbers else mask
-        self._prose: Callable[[Any], Any] = (lambda value: value) if full_numbers else mask_prose
-
-    def __call__(self, _logger: object, _method: str, event: EventDict) -> EventDict:
-        for key in _SPECIAL.intersection(event):
-            if key in NUMBERS:
-                event[key] = self._number(event[key])
-            elif key in PROSE:
-                event[key] = self._prose(event[key])
-            elif key in NEVER:
-                event[key] = REDACTED
-            elif text := _traceback(event.pop(key)):
-                event["exception"] = self._prose(text)
-        if not _NESTED.isdisjoint(map(type, event.values())):
-            for key, value in event.items():
-                event[key] = self._nested(value)
-        return event
-
-    def _nested(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return self(None, "", dict(value))
-        if isinstance(value, list | tuple):
-            return [self._nested(element) for element in value]
-        if isinstance(value, bytes):
-            return f"[{len(value)} octets]"
-        return value
-
-
-def _traceback(cause: Any) -> str:
-    """The text of a Failure, an exception, exc_info=True inside an except block, or a text."""
-    if isinstance(cause, str):
-        return cause.rstrip()
-    if isinstance(cause, Failure):
-        return cause.getTraceback().rstrip()
-    if not cause:
-        return ""
-    event = structlog.processors.format_exc_info(None, "", {"exc_info": cause})
-    return str(cast("Mapping[str, Any]", event).get("exception", ""))
-
-
-def mask(value: Any) -> Any:
-    """An address with all but the last three digits hidden; an alphanumeric one stays readable.
-
-    Takes a string, an int or a sequence of them.
-    """
-    if isinstance(value, int):
-        value = str(value)
-    if isinstance(value, str):
-        if len(value) <= 3 or value.isalpha():
-            return value
-        if not value.isdecimal() and _LETTER.search(value):
-            value = mask_prose(value)
-            return value if sum(map(str.isdigit, value)) < 7 else f"***{value[-3:]}"
-        return f"***{value[-3:]}"
-    if isinstance(value, Sequence) and not isinstance(value, bytes):
-        return [mask(element) for element in value]
-    return value
-
-
-def mask_prose(value: Any) -> Any:
-    """The same words with every run of seven or more digits cut to its last three."""
-    if isinstance(value, str | BaseException):
-        return _DIGITS.sub(r"***\1", str(value))
-    return value
-
-
-class _Clock:
-    """UTC in ISO 8601 with milliseconds; the calendar is worked out once a second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._text = ""
-
-    def __call__(self) -> str:
-        now = time.time()
-        second = int(now)
-        if second != self._second:
-            self._text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-            self._second = second
-        return f"{self._text}{int((now - second) * 1000):03d}Z"
-
-
-class _Json:
-    def __init__(self) -> None:
-        self._clock = _Clock()
-        self._encode_oddities = JSONEncoder(
-            separators=(",", ":"), default=str, skipkeys=True
-        ).encode
-
-    def __call__(self, _logger: object, method: str, event: EventDict) -> bytes:
-        line = {"timestamp": self._clock(), "level": method, "event": event.pop("event", "")}
-        line.update(event)
-        try:
-            return orjson.dumps(line, default=str)
-        except TypeError:  # a loop, a lone surrogate, a huge number: no reason to lose the event
-            plain = {key: str(value) for key, value in line.items()}
-            return self._encode_oddities(plain).encode("ascii")
-
-
-class _Text:
-    """`12:00:00.000 info    bind_accepted system_id=bank`; tracebacks below their line."""
-
-    PLAIN: Final = re.compile(r"[\w.+*:/@\[\]-]+")
-
-    def __init__(self) -> None:
-        self._clock = _Clock()
-        self._quote = JSONEncoder(default=str).encode
-
-    def __call__(self, _logger: object, method: str, event: EventDict) -> bytes:
-        name, exception = event.pop("event", ""), event.pop("exception", "")
-        words = [self._clock()[11:23], f"{method:<7}", str(name)]
-        for key, value in event.items():
-            text = str(value) if isinstance(value, str | int | float) else self._quote(value)
-            words.append(f"{key}={text if self.PLAIN.fullmatch(text) else self._quote(text)}")
-        line = " ".join(words)
-        # A peer chooses some of these characters: none may steer the terminal.
-        below = "".join(f"\n    {self._quote(row)[1:-1]}" for row in exception.splitlines())
-        return (line + below).encode("utf-8", "backslashreplace")
 
 
 def _take_over() -> None:

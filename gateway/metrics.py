@@ -107,9 +107,11 @@ class Metrics:
         self.submit_duration = histogram(
             "submit_duration_seconds", "From submit_sm to its response."
         )
-        self.submits_in_flight = gauge("submits_in_flight", "submit_sm not answered yet.")
+        self.submits_in_flight = gauge(
+            "submits_in_flight", "Messages, query_sm and cancel_sm not answered yet."
+        )
         self.throttled = counter(
-            "throttled_total", "submit_sm answered ESME_RTHROTTLED.", "system_id", "limit"
+            "throttled_total", "Requests refused by a limit.", "system_id", "limit"
         )
         self.text_flags = counter(
             "text_flags_total",

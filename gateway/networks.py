@@ -1,11 +1,16 @@
-"""Who may connect: what an `allow` list says of an address."""
+"""Addresses: who is in an `allow` list, and who counts as one and the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Final
 
 Network = IPv4Network | IPv6Network
+
+
+# What one customer of an Internet provider has at least: whoever has one address of it has all.
+_SITE: Final = 64
 
 
 def allows(networks: Iterable[Network], peer: str) -> bool:
@@ -14,10 +19,26 @@ def allows(networks: Iterable[Network], peer: str) -> bool:
     An IPv4 client of a listener on [::] has the address ::ffff:192.0.2.1; it is read as
     192.0.2.1. What is no address is in none.
     """
+    found = _address(peer)
+    return found is not None and any(found in network for network in networks)
+
+
+def neighbourhood(peer: str) -> str:
+    """Under what an address is counted and locked out: IPv4 by itself, IPv6 with its /64.
+
+    192.0.2.1 and ::ffff:192.0.2.1 are one; what is no address stands for itself.
+    """
+    found = _address(peer)
+    if isinstance(found, IPv6Address):
+        return str(IPv6Network((found, _SITE), strict=False))
+    return peer if found is None else str(found)
+
+
+def _address(peer: str) -> IPv4Address | IPv6Address | None:
     try:
         found: IPv4Address | IPv6Address = ip_address(peer.partition("%")[0])
     except ValueError:
-        return False
+        return None
     if isinstance(found, IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return any(found in network for network in networks)
+        return found.ipv4_mapped
+    return found

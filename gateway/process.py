@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import resource
+import sys
+import termios
 import time
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 _M_MMAP_THRESHOLD: Final = -3  # malloc.h
 
@@ -27,6 +30,17 @@ def prepare(reactor: Any) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
 
 
+def room_for_clients(others: int) -> int:
+    """How many descriptors are left for clients when `others` are for everything else.
+
+    Clients take no more than that, or there would be none to reach the API with; where the limit
+    is too small for both, they share it. Call it after `prepare`.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = sys.maxsize if soft == resource.RLIM_INFINITY else soft
+    return max(limit - others, limit // 2)
+
+
 def _return_large_blocks() -> None:
     """Have glibc give large blocks back to the system when they are freed.
 
@@ -35,3 +49,14 @@ def _return_large_blocks() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+
+
+def terminal_is_gone(stream: TextIO) -> bool:
+    """Whether `stream` leads to a terminal that was closed."""
+    try:
+        termios.tcgetattr(stream.fileno())
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)  # ENOTTY: it never was one
+    except (OSError, ValueError):
+        return False
+    return False

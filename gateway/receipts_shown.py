@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from gateway.cli_duration import duration
-from gateway.logs import mask
+from gateway.log_redaction import mask
 from gateway.receipt_advice import advice, status_of
 from gateway.smpp.codec import MalformedPdu, decode
 from gateway.smpp.constants import MessageState, Tag, name_of

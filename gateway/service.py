@@ -1,4 +1,4 @@
-"""The composition root: builds everything from the settings, runs it, and drains it.
+"""The composition root: builds everything from the settings, runs it, has it reload, and drains it.
 
 Nothing else knows which engine, which reactor or which listener is at work.
 """
@@ -14,57 +14,78 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from structlog.typing import FilteringBoundLogger
-from twisted.internet.base import DelayedCall
-from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.task import LoopingCall, deferLater
-from twisted.python.failure import Failure
+from twisted.internet.task import LoopingCall
 
 from gateway import __version__, logs
+from gateway.applying import Running, apply
 from gateway.assembly import (
     make_accounts,
     make_bridge,
     make_store,
     make_transport,
-    session_limits,
+    shared_credentials,
+)
+from gateway.assembly_listeners import (
+    admin_limits,
+    behind_balancers,
+    make_smpp,
+    room,
 )
 from gateway.bridge.passwords import PasswordCheck
 from gateway.config import Settings
-from gateway.listeners import CannotListen, Listeners, Tls, invitation
+from gateway.drain import Drain, Parts
+from gateway.listeners import HANDSHAKE, CannotListen, Listeners, invitation, tls_files
 from gateway.metrics import Metrics
+from gateway.net.http_limits import HttpDoor
 from gateway.net.http_server import admin_site
-from gateway.net.smpp_server import SmppServer
-from gateway.omnichannel.client import Credentials, OmnichannelClient
+from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.outcome import read_overrides
-from gateway.process import prepare
+from gateway.process import prepare as prepare_process
+from gateway.process import terminal_is_gone
+from gateway.reloading import Prepared, Reloading, prepare
 from gateway.store.base import StoreUnavailable
 from gateway.systemd import Notifier
 
 if TYPE_CHECKING:
     from gateway.sandbox.server import Sandbox
 
-_LAST_MOMENT: Final = 0.5  # seconds for the last answers of a stop that ran out of time
-_LAG_BEAT: Final = 0.25  # seconds between two looks at how late the event loop is
+_BEAT: Final = 0.25  # seconds between two looks at how late the event loop is
 
 
-def run(settings: Settings, config_path: Path | None = None) -> int:
-    """Run the gateway until SIGTERM, SIGINT or SIGHUP has drained it; the process's exit code."""
+def run(settings: Settings, config_path: Path) -> int:
+    """Run the gateway until SIGTERM or SIGINT has drained it; the process's exit code.
+
+    SIGHUP has `config_path` read again. Raises ConfigurationError for a key file that is no good.
+    """
     from twisted.internet import reactor as installed  # installing it is part of running
 
     reactor: Any = installed  # its type is a matter of platform
-    prepare(reactor)
+    prepare_process(reactor)
     output = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  for as long as we run
     logs.configure(settings.log, output, partial(reactor.callLater, 0))
     log = logs.get()
-    service = Service(reactor, settings, log)
-
     manager = Notifier.from_environment(os.environ)
+    service = Service(reactor, settings, log)
+    logs.count_suppressed(
+        lambda event, lines: service.metrics.log_lines_suppressed(event).inc(lines)
+    )
+    reloading = Reloading(
+        reactor, config_path, service.prepared, service.apply, service.metrics, log, manager
+    )
 
     def asked_to_stop(number: int, _frame: FrameType | None) -> None:
         manager.stopping()
         reactor.callFromThread(service.stop, signal.Signals(number).name)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    def asked_to_reload(number: int, frame: FrameType | None) -> None:
+        if terminal_is_gone(output):  # whoever closes a window wants no daemon left behind
+            asked_to_stop(number, frame)
+        elif not service.stopping:
+            reactor.callFromThread(reloading.reload)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, asked_to_stop)
+    signal.signal(signal.SIGHUP, asked_to_reload)
     try:
         service.start()
     except CannotListen as error:
@@ -77,7 +98,7 @@ def run(settings: Settings, config_path: Path | None = None) -> int:
         print(f"store.url {settings.store.url}: {error.detail}", file=sys.stderr)  # noqa: T201
         service.abandon()
         return 1
-    log.info("started", version=__version__, config=str(config_path or ""))
+    log.info("started", version=__version__, config=str(config_path))
     manager.ready()
     if manager.watchdog_interval is not None:
         watchdog = LoopingCall(manager.watchdog)
@@ -96,37 +117,39 @@ class Service:
         self._reactor = reactor
         self._settings = settings
         self._log = log
-        self._stopping = False
         self._sandbox: Sandbox | None = None
-        self._hard_stop: DelayedCall | None = None
-        self._given_up: Deferred[None] = Deferred()
+        self._drain: Drain | None = None
+        self.prepared = prepare(settings)
         api = settings.omnichannel
-        self.listeners = Listeners(reactor, log)
         self.metrics = Metrics(name_accounts=settings.metrics.system_id)
+        # An SMPP session without a bind ends by its own timer: the handshake's says more.
+        handshake = min(HANDSHAKE, settings.smpp.session_init_timeout)
+        self.listeners = Listeners(reactor, log, self.metrics, handshake_timeout=handshake)
         self.store = make_store(reactor, settings.store, self.metrics)
         self._transport = make_transport(reactor, api, log)
         self._passwords = PasswordCheck(reactor, reactor.seconds, settings.smpp.bind_cache)
-        shared = Credentials.basic(api.username, api.password.get_secret_value())
-        client = OmnichannelClient(
-            self._transport, reactor, self.metrics, read_overrides(api.status_overrides)
-        )
-        self._accounts = make_accounts(settings, self._passwords, shared)
-        self._bridge = make_bridge(
-            reactor, settings, client, self._accounts, self.store, self.metrics, log
-        )
-        self.smpp = SmppServer(
+        self._client = OmnichannelClient(
+            self._transport,
             reactor,
-            session_limits(settings.smpp),
-            settings.smpp.system_id,
-            self._accounts,
-            self._bridge.submissions,
-            self._bridge.inquiries,
-            self._bridge.receipts.dispatcher,
             self.metrics,
-            log,
+            read_overrides(api.status_overrides),
+            fail_fast_after=api.fail_fast_after,
+            probe_interval=api.probe_interval,
+            log=log,
         )
-        self._lag = LoopingCall(self._observe_lag)
-        self._lag.clock = reactor
+        self._accounts = make_accounts(
+            settings,
+            self.prepared.password_hashes,
+            self._passwords,
+            shared_credentials(settings),
+        )
+        self._bridge = make_bridge(
+            reactor, settings, self._client, self._accounts, self.store, self.metrics, log
+        )
+        self.smpp = make_smpp(reactor, settings, self._accounts, self._bridge, self.metrics, log)
+        self._admin_door = HttpDoor("admin", admin_limits(settings.admin), self.metrics, log)
+        self._beat = LoopingCall(self._on_beat)
+        self._beat.clock = reactor
         self._expected = 0.0
 
     def start(self) -> None:
@@ -151,27 +174,47 @@ class Service:
                 delivery_delay=settings.sandbox.delivery_delay,
             )
             self.listeners.open("sandbox", settings.sandbox.listen, sandbox.site())
-        self._open_callbacks()
-        site = admin_site(self.metrics.registry, self.not_ready, self._refresh_metrics)
-        self.listeners.open("admin", settings.admin.listen, site)
-        self.listeners.open("smpp", settings.smpp.listen, self.smpp)
-        self._expected = self._reactor.seconds() + _LAG_BEAT
-        self._lag.start(_LAG_BEAT, now=False)
+        tls = tls_files(settings)
+        callbacks = self._bridge.receipts.site
+        if callbacks is not None:
+            self.listeners.open(
+                "callbacks", settings.callbacks.listen, callbacks, tls.get("callbacks")
+            )
+        site = admin_site(
+            self.metrics.registry,
+            self.not_ready,
+            self._refresh_metrics,
+            self._admin_door,
+            self._reactor,
+        )
+        self.listeners.open("admin", settings.admin.listen, site, tls.get("admin"))
+        if (fewer := room(settings)) < settings.smpp.max_connections:
+            self._log.warning(
+                "few_descriptors", max_connections=settings.smpp.max_connections, room=fewer
+            )
+        for name, endpoint in (
+            ("smpp_tls", settings.smpp.tls_listen),
+            ("smpp", settings.smpp.listen),
+        ):
+            proxied = behind_balancers(self._reactor, settings.smpp, self.smpp, name)
+            self.listeners.open(name, endpoint, self.smpp.listener(name), tls.get(name), proxied)
+        self._expected = self._reactor.seconds() + _BEAT
+        self._beat.start(_BEAT, now=False)
 
-    def _open_callbacks(self) -> None:
-        calls, site = self._settings.callbacks, self._bridge.receipts.site
-        if site is not None:
-            tls = Tls(calls.tls_certificate, calls.tls_key) if calls.tls_certificate else None
-            self.listeners.open("callbacks", calls.listen, site, tls)
+    @property
+    def stopping(self) -> bool:
+        """Whether it drains."""
+        return self._drain is not None
 
     def not_ready(self) -> str:
         """Why no binds are accepted, "" while they are."""
-        if self._stopping:
+        if self.stopping:
             return "draining"
         return "the store cannot be written" if self.store.failing else ""
 
     def _refresh_metrics(self) -> None:
         self.smpp.refresh_metrics()
+        self.metrics.submits_in_flight.set(self._bridge.load.in_flight)
         waiting = self.store.counts
         self.metrics.segment_sets_pending.set(waiting.sets)
         self.metrics.segments_pending.set(waiting.parts)
@@ -179,84 +222,45 @@ class Service:
         self.metrics.receipts_dead.set(waiting.dead)
         self.metrics.reports_awaited.set(waiting.awaited)
 
-    def _observe_lag(self) -> None:
+    def _on_beat(self) -> None:
         now = self._reactor.seconds()
         self.metrics.reactor_lag.observe(max(0.0, now - self._expected))
-        self._expected = now + _LAG_BEAT
+        self._expected = now + _BEAT
+        logs.flush()
+
+    def apply(self, prepared: Prepared) -> int:
+        """Work by another configuration from now on; how many sessions that ended."""
+        self._settings = prepared.settings
+        running = Running(
+            self._client,
+            self._accounts,
+            self._bridge,
+            self.smpp,
+            self.listeners,
+            self._admin_door,
+        )
+        return apply(running, prepared)
 
     def stop(self, reason: str) -> None:
         """Drain, then end the event loop; a second call does not wait any longer."""
-        if self._stopping:
+        if self._drain is not None:
             self._log.warning("stopping_at_once", reason=reason)
-            self._give_up()
+            self._drain.give_up()
             return
-        self._stopping = True
-        drain = self._settings.drain
-        self._log.info(
-            "draining", reason=reason, connections=len(self.smpp.connections), timeout=drain.timeout
-        )
-        self._hard_stop = self._reactor.callLater(drain.delay + drain.timeout, self._give_up)
-        Deferred.fromCoroutine(self._drain()).addErrback(self._drain_failed)
+        parts = Parts(self.listeners, self.smpp, self._bridge, self._transport, self.store)
+        self._drain = Drain(self._reactor, parts, self._settings.drain, self._log, self._ended)
+        self._drain.begin(reason)
 
-    async def _drain(self) -> None:
-        if self._settings.drain.delay:
-            pause: Deferred[None] = deferLater(self._reactor, self._settings.drain.delay)
-            await _first(pause, self._given_up)
-        self.listeners.close("smpp")
-        await self.smpp.shut_down()
-        # A client may have left before its answer: the API's is worth knowing all the same.
-        await _first(self._bridge.relay.idle(), self._given_up)
-        receipts = self._bridge.receipts
-        receipts.dispatcher.stop()
-        receipts.poller.stop()
-        ended = Deferred.fromCoroutine(self._bridge.upkeep.stop())
-        await _first(ended.addErrback(self._upkeep_failed), self._given_up)
-        if self._hard_stop is not None and self._hard_stop.active():
-            self._hard_stop.cancel()
-        if self._lag.running:
-            self._lag.stop()
-        await self._transport.close()
-        # Reports are taken to the last: each is committed before it is answered.
-        self.listeners.close("callbacks")
-        if receipts.site is not None:
-            receipts.site.close()
-        await self.store.stop()
-        await self.listeners.close_all()
+    def _ended(self) -> None:
+        if self._beat.running:
+            self._beat.stop()
         if self._sandbox is not None:
             self._sandbox.close()
         self._passwords.stop()
-        self._log.info("stopped")
+        logs.flush(everything=True)
         self._reactor.stop()
-
-    def _upkeep_failed(self, failure: Failure) -> None:
-        """Nor may it keep the rest from ending in order."""
-        self._log.error("drain_failed", failure=failure)
-
-    def _drain_failed(self, failure: Failure) -> None:
-        """A fault of ours must not keep a stopping process alive."""
-        self._log.error("drain_failed", failure=failure)
-        self._reactor.stop()
-
-    def _give_up(self) -> None:
-        """End what is under way: each message gets its answer, each session a moment to take it."""
-        if self._given_up.called:
-            return
-        self._transport.close()
-        self._given_up.callback(None)
-        self._reactor.callLater(_LAST_MOMENT, self._drop_connections)
-
-    def _drop_connections(self) -> None:
-        left = len(self.smpp.connections)
-        if left:
-            self._log.warning("connections_dropped", connections=left)
-        self.smpp.abort()
 
     def abandon(self) -> None:
         """Undo a start that failed, before the event loop ever ran."""
         self._passwords.stop()
         self.store.stop()
-
-
-async def _first(*awaited: Deferred[None]) -> None:
-    """Wait until one of them has fired."""
-    await DeferredList(awaited, fireOnOneCallback=True, consumeErrors=True)

@@ -20,7 +20,9 @@ PAGE = ROOT / "docs/install.md"
 UNIT = (ROOT / "config/smpp-gateway.service").read_text()
 OWNERS = {"root", "smpp-gateway"}
 PLACES = ("/opt/smpp-gateway", "/etc/smpp-gateway", "/var/lib/smpp-gateway")
-LINKS = ("/etc/systemd/system/smpp-gateway.service", "/usr/local/bin/smpp-gateway")
+HOOK = "/etc/letsencrypt/renewal-hooks/deploy/smpp-gateway"
+LINKS = ("/etc/systemd/system/smpp-gateway.service", "/usr/local/bin/smpp-gateway", HOOK)
+TUNNEL = "stunnel@smpp"
 PORTS = {"443", "2775", "3550"}
 NEXT = "0.2.0"  # the version that the page upgrades to
 
@@ -39,8 +41,8 @@ def _ours(path: str) -> None:
     assert path in LINKS or re.match(rf"({'|'.join(PLACES)})(?=[-/]|$)", path), path
 
 
-def _run(command: list[str]) -> None:
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+def _run(command: list[str], folder: Path | str = ROOT) -> None:
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
 
 
@@ -141,13 +143,16 @@ def _users(name: str) -> None:
 
 def systemctl(line: str) -> None:
     parser = _Options()
-    verbs = ["daemon-reload", "disable", "edit", "enable", "reload", "start", "status", "stop"]
-    parser.add_argument("verb", choices=verbs)
+    verbs = ["daemon-reload", "disable", "edit", "enable", "reload", "restart", "start", "status"]
+    parser.add_argument("verb", choices=[*verbs, "stop"])
     parser.add_argument("--now", action="store_true")
-    parser.add_argument("unit", nargs="?", choices=["smpp-gateway", "stunnel@smpp-gateway"])
+    parser.add_argument("unit", nargs="?", choices=["smpp-gateway", TUNNEL])
     options = _parse(parser, line)
     assert (options.unit is None) == (options.verb == "daemon-reload")
     assert not options.now or options.verb in {"enable", "disable"}
+    assert options.verb != "reload" or "\nExecReload=" in UNIT
+    if options.unit == TUNNEL:
+        assert f"/etc/stunnel/{TUNNEL.partition('@')[2]}.conf" in PAGE.read_text()
 
 
 def journalctl(line: str) -> None:
@@ -155,6 +160,7 @@ def journalctl(line: str) -> None:
     parser.add_argument("-u", required=True, choices=["smpp-gateway"])
     parser.add_argument("-o", choices=["cat"])
     parser.add_argument("-f", action="store_true")
+    parser.add_argument("-n", type=int)
     _parse(parser, line)
 
 
@@ -185,6 +191,34 @@ def ufw(line: str) -> None:
     assert found[1] != "any" or found[3] == "443"  # SMPP is nothing for strangers
 
 
+def hook(line: str) -> None:
+    """What is run by hand is what certbot runs, and about the certificate that the hook takes."""
+    lineage, program = line.removeprefix("RENEWED_LINEAGE=").split()
+    assert program == HOOK
+    text = (ROOT / "config/certbot-deploy-hook").read_text()
+    assert f"\nname={lineage.rpartition('/')[2]}\n" in text
+    assert lineage.startswith("/etc/letsencrypt/live/")
+
+
+def openssl(line: str) -> None:
+    """Those that make certificates are run, after the ones before them on the page."""
+    if line.startswith("openssl s_client"):
+        port = re.search(r" -connect 127\.0\.0\.1:(\d+) ", line)
+        assert port
+        assert port[1] in PORTS
+        return
+    made = [found for found in PAGE.read_text().splitlines() if found.startswith("openssl req")]
+    with tempfile.TemporaryDirectory() as folder:
+        for command in made[: made.index(line) + 1]:
+            _run(shlex.split(command), folder)
+        if line == made[-1]:
+            _run(["openssl", "verify", "-purpose", "sslclient", "-CAfile", *_pems(made)], folder)
+
+
+def _pems(commands: list[str]) -> list[str]:
+    return [command.rpartition(" -out ")[2] for command in commands]
+
+
 CHECKS: tuple[tuple[str, Callable[[str], None]], ...] = (
     (r"apt-get ", apt),
     (r"python3 -m venv ", make_venv),
@@ -198,4 +232,6 @@ CHECKS: tuple[tuple[str, Callable[[str], None]], ...] = (
     (r"journalctl ", journalctl),
     (r"systemd-creds ", creds),
     (r"ufw ", ufw),
+    (r"RENEWED_LINEAGE=", hook),
+    (r"openssl (req|s_client) ", openssl),
 )

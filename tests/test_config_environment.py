@@ -6,6 +6,9 @@ import base64
 import socket
 from pathlib import Path
 
+import pytest
+
+from gateway import config_environment
 from gateway.config import Settings
 from gateway.config_environment import environment
 from gateway.config_file import load
@@ -97,3 +100,45 @@ def test_the_certificate_of_callbacks(tmp_path: Path) -> None:
     assert faults("none.pem", good) == [
         f"callbacks.tls_certificate: {tmp_path}/none.pem cannot be read: No such file or directory"
     ]
+
+
+def tls_listener(tmp_path: Path, section: str, keys: str) -> tuple[list[str], list[str]]:
+    """What is said of the files of a listener with these keys."""
+    off = f'[{section}]\nlisten = ""\n'
+    on = f'[{section}]\nlisten = "127.0.0.1:0"\n{keys}'
+    if section == "smpp":
+        on = off + on.removeprefix("[smpp]\n").replace("listen", "tls_listen", 1)
+    assert off in QUIET
+    return environment(settings_with(tmp_path, QUIET.replace(off, on)))
+
+
+@pytest.mark.parametrize("section", ["smpp", "admin"])
+def test_the_files_of_tls_listeners(tmp_path: Path, section: str) -> None:
+    authority = Authority(tmp_path)
+    good, expired = authority.issue(), authority.issue(expired=True)
+
+    def faults(certificate: str, more: str = "") -> list[str]:
+        pair = f'tls_certificate = "{certificate}"\ntls_key = "{certificate}"\n'
+        return tls_listener(tmp_path, section, pair + more)[0]
+
+    (tmp_path / "empty.pem").write_text("nothing")
+    assert faults(good) == []
+    assert faults(good, f'tls_client_ca = "{authority.ca_file}"\n') == []
+    assert faults(good, 'tls_client_ca = "empty.pem"\n') == [
+        f"{section}.tls_client_ca: {tmp_path}/empty.pem holds no certificate in PEM"
+    ]
+    assert faults(good, 'tls_client_ca = "none.pem"\n') == [
+        f"{section}.tls_client_ca: {tmp_path}/none.pem cannot be read: No such file or directory"
+    ]
+    assert faults(expired) == [f"{section}.tls_certificate: {expired} has expired"]
+
+
+def test_a_certificate_that_ends_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = Authority(tmp_path).issue()  # for ten days
+    pair = f'tls_certificate = "{good}"\ntls_key = "{good}"\n'
+    assert tls_listener(tmp_path, "smpp", pair) == (
+        [],
+        [f"smpp.tls_certificate: {good} ends in 9 days: renew it, a reload (SIGHUP) takes it over"],
+    )
+    monkeypatch.setattr(config_environment, "SOON", 5 * 86_400)
+    assert tls_listener(tmp_path, "smpp", pair) == ([], [])

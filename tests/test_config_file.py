@@ -19,6 +19,8 @@ POLL = 'receipts = "poll"\n'  # receipts that need no [callbacks]
 ACCOUNT = f'[[accounts]]\nsystem_id = "bank"\npassword_hash = "{HASH}"\n{POLL}'
 CALLBACK_ACCOUNT = ACCOUNT.replace(POLL, "")
 TRIAL = '[callbacks]\nlisten = "127.0.0.1:8081"\npublic_url = "http://127.0.0.1:8081"\n'
+PAIR = 'tls_certificate = "cert.pem"\ntls_key = "key.pem"\n'
+TLS = f'[smpp]\ntls_listen = "0.0.0.0:3550"\n{PAIR}'
 CALLBACKS = (
     '[callbacks]\nlisten = "0.0.0.0:8081"\npublic_url = "https://gw.example.com"\n'
     'key_file = "keys"\n'
@@ -51,6 +53,37 @@ def test_demo_and_example_load() -> None:
         ("[smpp]\nmax_binds = 3", "smpp.max_binds: unknown key, it belongs in [[accounts]]"),
         ("[drain]\nqqq = 3", "drain.qqq: unknown key; known here: delay, timeout"),
         ("[smp]", 'smp: unknown key, did you mean "smpp"?'),
+        (
+            "[smpp]\ntls_listn = 1",
+            'smpp.tls_listn: unknown key, did you mean "tls_listen"?',
+        ),
+        (
+            "[smpp]\nmax_inflight = 1",
+            'smpp.max_inflight: unknown key, did you mean "max_in_flight"?',
+        ),
+        (
+            "[smpp]\nproxy_protocoll = []",
+            'smpp.proxy_protocoll: unknown key, did you mean "proxy_protocol"?',
+        ),
+        (
+            "[smpp]\nfail_fast_after = 1",
+            "smpp.fail_fast_after: unknown key, it belongs in [omnichannel]",
+        ),
+        ("[log]\nsampling = 5", 'log.sampling: unknown key, did you mean "sampled"?'),
+        (
+            "[smpp]\ntls_client_names = []",
+            "smpp.tls_client_names: unknown key, it belongs in [[accounts]]",
+        ),
+        (
+            "[admin]\ntls_cert = 'x'",
+            'admin.tls_cert: unknown key, did you mean "tls_certificate"?',
+        ),
+        ("[omnichannel]\nbulk = true", "omnichannel.bulk: not supported yet by this version"),
+        (
+            "[smpp]\noverload_status = 'ESME_RTHROTLED'",
+            'smpp.overload_status: must be one of "ESME_RTHROTTLED", "ESME_RMSGQFUL", '
+            '"ESME_RSYSERR", did you mean "ESME_RTHROTTLED"?',
+        ),
         (ACCOUNT + "max_bind = 4", BANK + '.max_bind: unknown key, did you mean "max_binds"?'),
         (ACCOUNT + "max_binds = 0", 'accounts[0] "bank".max_binds: must be at least 1 (found 0)'),
         (ACCOUNT + "max_binds = 1.5", 'accounts[0] "bank".max_binds: must be a whole number'),
@@ -210,6 +243,37 @@ def test_faults_of_the_file(tmp_path: Path, text: str, line: str) -> None:
             "callbacks.tls_key: is required beside tls_certificate",
         ),
         (
+            API + '[smpp]\ntls_listen = "0.0.0.0:3550"\ntls_certificate = "cert.pem"',
+            "smpp.tls_key: is required beside tls_certificate",
+        ),
+        (
+            API + TLS.replace('tls_certificate = "cert.pem"\n', ""),
+            "smpp.tls_certificate: is required beside tls_key",
+        ),
+        (
+            API + '[admin]\ntls_certificate = "cert.pem"',
+            "admin.tls_key: is required beside tls_certificate",
+        ),
+        (
+            API + TLS + "tls_client_required = true",
+            "smpp.tls_client_ca: is required beside tls_client_required: whose certificates are "
+            "taken, in PEM",
+        ),
+        (
+            API + TLS + ACCOUNT + 'tls_client_names = ["bank.example.com"]',
+            f"{BANK}.tls_client_names: needs smpp.tls_client_ca: without that no client can show "
+            "a certificate, nor bind",
+        ),
+        (
+            API + ACCOUNT + 'tls_client_names = ["bank.example.com"]',
+            f"{BANK}.tls_client_names: needs smpp.tls_listen and smpp.tls_client_ca: without that "
+            "no client can show a certificate, nor bind",
+        ),
+        (
+            API + TLS + '[admin]\nlisten = "0.0.0.0:3550"',
+            "admin.listen: 0.0.0.0:3550 is taken by smpp.tls_listen",
+        ),
+        (
             API + CALLBACKS + '[smpp]\nlisten = "0.0.0.0:8081"',
             "callbacks.listen: 0.0.0.0:8081 is taken by smpp.listen",
         ),
@@ -225,6 +289,18 @@ def test_faults_of_the_file(tmp_path: Path, text: str, line: str) -> None:
 )
 def test_keys_that_must_agree(tmp_path: Path, text: str, line: str) -> None:
     assert problems(write(tmp_path, text)) == [line]
+
+
+def test_a_certificate_of_clients_means_nothing_without_a_pair_of_ones_own(tmp_path: Path) -> None:
+    """Over plain HTTP everybody would be let in that should show one."""
+    for text in ('[admin]\ntls_client_ca = "ca.pem"\n', '[smpp]\ntls_listen = "0.0.0.0:3550"\n'):
+        section = "admin" if "admin" in text else "smpp"
+        beside = "tls_client_ca" if section == "admin" else "tls_listen"
+        assert problems(write(tmp_path, API + text)) == [
+            f"{section}.tls_certificate: is required beside {beside}",
+            f"{section}.tls_key: is required beside {beside}",
+        ]
+        load(write(tmp_path, API + text + PAIR), {})
 
 
 def test_overrides_of_reports_are_read(tmp_path: Path) -> None:
@@ -463,6 +539,73 @@ def test_files_are_found_beside_the_file(tmp_path: Path) -> None:
             'accounts[0] "bank".synthetic_expired: does nothing with receipts = "off"',
         ),
         (
+            API + '[smpp]\nlisten = ""\n' + ACCOUNT,
+            "smpp.listen: is empty, and tls_listen too, so nobody can connect",
+        ),
+        (
+            API + "[smpp]\n" + PAIR + ACCOUNT,
+            "smpp.tls_certificate: does nothing without tls_listen",
+        ),
+        (
+            API + '[admin]\nlisten = ""\n' + PAIR + ACCOUNT,
+            "admin.tls_certificate: does nothing without listen",
+        ),
+        (
+            API + '[smpp]\ntls_client_ca = "ca.pem"\n' + ACCOUNT,
+            "smpp.tls_client_ca: does nothing without tls_listen",
+        ),
+        (
+            API + '[smpp]\ntls_allow = ["192.0.2.0/24"]\n' + ACCOUNT,
+            "smpp.tls_allow: does nothing without tls_listen",
+        ),
+        (
+            API + TLS + 'listen = ""\nallow = ["192.0.2.0/24"]\n' + ACCOUNT,
+            "smpp.allow: is for listen, which is empty; who may use tls_listen stands in tls_allow",
+        ),
+        (
+            API + '[smpp]\nproxy_protocol = ["192.0.2.1", "::/0"]\n' + ACCOUNT,
+            "smpp.proxy_protocol: names the whole Internet, so any client can make up its "
+            "address: name the balancers only",
+        ),
+        (
+            API + "[smpp]\nmax_connections = 5\nmax_connections_per_address = 6\n" + ACCOUNT,
+            "smpp.max_connections_per_address: does nothing above max_connections",
+        ),
+        (
+            API + "[smpp]\nlockout_failures = 0\nlockout_time = 6\n" + ACCOUNT,
+            "smpp.lockout_time: does nothing with lockout_failures = 0",
+        ),
+        (
+            API + "[smpp]\nmax_pdu = 1000\nmax_pdu_before_bind = 1001\n" + ACCOUNT,
+            "smpp.max_pdu_before_bind: is above max_pdu, so a bind may be larger than a message",
+        ),
+        (
+            API + "[smpp]\nmax_connections = 3\n" + ACCOUNT,
+            BANK + ".max_binds: is above smpp.max_connections, which is 3",
+        ),
+        (
+            API + ACCOUNT + "max_in_flight = 401\n",
+            BANK + ".max_in_flight: does nothing, for max_binds times window is 400",
+        ),
+        (
+            API + "[smpp]\nmax_in_flight = 300\n" + ACCOUNT + "max_in_flight = 301\n",
+            BANK + ".max_in_flight: is above smpp.max_in_flight, which is 300",
+        ),
+        (
+            API + "[smpp]\nmax_in_flight = 399\n" + ACCOUNT,
+            BANK + ".window: times max_binds is 400, above smpp.max_in_flight, so this account "
+            "can take up what all share: lower it, or set max_in_flight",
+        ),
+        (
+            API + "fail_fast_after = 10\n" + ACCOUNT,
+            BANK + ".response_deadline: is not longer than omnichannel.fail_fast_after, so its "
+            "messages wait in vain while the API cannot be reached",
+        ),
+        (
+            API + "fail_fast_after = 0\nprobe_interval = 2\n" + ACCOUNT,
+            "omnichannel.probe_interval: does nothing with fail_fast_after = 0",
+        ),
+        (
             API + CALLBACKS + "require_signature = false\n" + CALLBACK_ACCOUNT,
             "callbacks.require_signature: IS OFF, so whoever learns a dlr_url can make up receipts",
         ),
@@ -496,6 +639,19 @@ def test_callbacks_as_they_should_be_are_no_warning(tmp_path: Path) -> None:
     text = API + CALLBACKS + CALLBACK_ACCOUNT
     for extra in ("", "synthetic_expired = true"):
         assert warnings(load(write(tmp_path, text + extra), {})) == []
+
+
+def test_listeners_as_they_should_be_are_no_warning(tmp_path: Path) -> None:
+    names = 'tls_client_names = ["bank.example.com"]\nmax_in_flight = 400\n'
+    for text in (
+        "",
+        TLS + 'tls_client_ca = "ca.pem"\nlisten = ""\ntls_allow = ["192.0.2.0/24"]\n',
+        TLS + 'tls_client_ca = "ca.pem"\nallow = ["127.0.0.1"]\nproxy_protocol = ["192.0.2.1"]\n',
+        "[smpp]\nmax_connections = 5\nlockout_failures = 0\nmax_in_flight = 400\n",
+        f'[admin]\ntls_client_ca = "ca.pem"\n{PAIR}',
+    ):
+        account = ACCOUNT + names * ("tls_client_ca" in text and "smpp" in text)
+        assert warnings(load(write(tmp_path, API + text + account), {})) == []
 
 
 def test_a_deadline_of_just_the_drain_is_no_warning(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def docker(line: str, gateway: Running) -> None:
 
 def installed(line: str, gateway: Running) -> None:
     """The install page's configuration, with its secret in the file that the variable names."""
-    (block,) = (b for b in markdown.blocks(installing.PAGE) if b.language == "toml")
+    block = next(b for b in markdown.blocks(installing.PAGE) if b.language == "toml")
     folder = gateway.folder / "installed"
     folder.mkdir(exist_ok=True)
     (folder / "gateway.toml").write_text(block.text.replace("/var/lib/smpp-gateway", str(folder)))

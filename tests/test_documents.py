@@ -21,6 +21,7 @@ from gateway.message.segment import Concatenation
 from gateway.metrics import Metrics
 from gateway.omnichannel.client import Credentials
 from gateway.omnichannel.outcome import STATES, Verdict, read_overrides
+from gateway.reload import NEEDS_RESTART
 from gateway.smpp import pdu as p
 from gateway.smpp.constants import CommandStatus, InterfaceVersion
 from gateway.smpp.layouts import CLASSES, DL_NAME, LAYOUTS, Kind
@@ -105,6 +106,17 @@ def test_the_timers_have_the_defaults_of_the_settings() -> None:
         assert float(default) == setting(path.strip("`")), path
 
 
+def test_what_needs_a_restart_is_documented() -> None:
+    table = dict(markdown.rows(markdown.section(OPERATIONS, "## Reload"))[-6:])
+    whole = {section for section, keys in table.items() if keys == "all"}
+    assert whole == {"`[store]`, `[sandbox]`, `[metrics]`"}
+    keys = {
+        key for cell in table.values() for key in re.findall(r"`(\w+\.\w+)`(?! from or to)", cell)
+    }
+    parts = re.compile(r"(store|sandbox|metrics)\.")
+    assert keys == {key for key in NEEDS_RESTART if not parts.match(key)}
+
+
 PROSE = [SMPP, OPERATIONS, LONG, STORE, ROOT / "docs/migration.md", ROOT / "docs/status-table.md"]
 
 
@@ -154,6 +166,7 @@ NOBODY = Credentials("")
 V34 = InterfaceVersion.V34
 
 
+@cache
 def calls() -> list[tuple[ast.Call, set[str]]]:
     """Every call of the package, with the texts that its first argument may be."""
     found = []

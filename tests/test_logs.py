@@ -352,3 +352,93 @@ def test_a_line_that_was_cut_off_does_not_spoil_the_next(monkeypatch: pytest.Mon
     assert lines == [b"after", b"later"]
     os.close(reader)
     os.close(writer)
+
+
+# Sampling, and what changes while the gateway runs.
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that time.monotonic gives."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_storm_is_sampled_and_its_rest_told(written: Lines, clock: list[float]) -> None:
+    logs.apply(LogSettings(level="debug", sampled=2))
+    counted: list[tuple[str, int]] = []
+    logs.count_suppressed(lambda event, lines: counted.append((event, lines)))
+    log = logs.get().bind(session_id="s1")
+    for _ in range(50):
+        log.warning("bind_refused", peer="192.0.2.7")
+        log.warning("message_refused", detail="each has its line")
+    clock[0] += 1
+    log.warning("bind_refused", peer="192.0.2.8")
+    names = [event["event"] for event in written()]
+    assert names.count("message_refused") == 50
+    assert names.count("bind_refused") == 3
+    *_, summary, last = written()
+    assert last["peer"] == "192.0.2.8"
+    summary.pop("timestamp")
+    assert summary == {
+        "level": "warning",
+        "event": "log_lines_suppressed",
+        "suppressed_event": "bind_refused",
+        "count": 48,
+        "seconds": 1.0,
+    }
+    assert counted == [("bind_refused", 48)]
+
+
+def test_a_storm_that_stops_is_told_too(written: Lines, clock: list[float]) -> None:
+    logs.apply(LogSettings(level="debug", sampled=1))
+    for _ in range(3):
+        logs.get().info("irregular")
+    logs.flush()
+    assert len(written()) == 1, "its second is not over"
+    clock[0] += 1.25
+    logs.flush()
+    logs.flush()
+    _, summary = written()
+    assert (summary["count"], summary["seconds"]) == (2, 1.2)
+    for _ in range(2):
+        logs.get().info("irregular")
+    logs.flush(everything=True)
+    assert written()[-1]["count"] == 1
+
+
+def test_what_the_level_leaves_out_is_not_counted(written: Lines, clock: list[float]) -> None:
+    logs.apply(LogSettings(level="info", sampled=1))
+    for _ in range(5):
+        logs.get().debug("connected")
+    logs.flush(everything=True)
+    assert written() == []
+
+
+def test_settings_reach_the_loggers_in_use(written: Lines) -> None:
+    log = logs.get().bind(to="+37251234567")
+    log.debug("a")
+    logs.apply(LogSettings(level="warning", full_numbers=True))
+    log.info("b")
+    log.bind(n=1).info("b")
+    log.warning("c")
+    logs.apply(LogSettings(level="debug"))
+    log.bind(n=2).debug("d")
+    assert [(event["event"], event["to"]) for event in written()] == [
+        ("a", "***567"),
+        ("c", "+37251234567"),
+        ("d", "***567"),
+    ]
+
+
+def test_a_logger_of_another_configuration_keeps_its_own(written: Lines) -> None:
+    before = logs.get()
+    other = io.StringIO()
+    logs.configure(LogSettings(format="json", level="error"), other)
+    logs.apply(LogSettings(format="json", level="warning"))
+    before.debug("a")
+    logs.get().info("b")
+    logs.get().warning("c")
+    assert [event["event"] for event in written()] == ["a"]
+    assert json.loads(other.getvalue())["event"] == "c"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -77,6 +79,46 @@ def test_everything_downloaded_is_pinned_by_hash() -> None:
     assert len(installs) == 3
     for part in installs:
         assert "--require-hashes" in part or "--no-index" in part
+
+
+def test_nothing_of_the_image_build_moves_but_what_can_be_named() -> None:
+    # A frontend by its tag is one more download that nobody pins.
+    assert "syntax=" not in DOCKERFILE
+    assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${BASE}"}
+    # Where pip compiles, byte code names its source by hash; where the image runs it is not
+    # written again.
+    first, last = DOCKERFILE.split("FROM ${BASE}")[1:]
+    assert first.index("ARG SOURCE_DATE_EPOCH\n") < first.index("RUN ")
+    assert "PYTHONDONTWRITEBYTECODE=1" in last
+    assert not re.search(r"^RUN ", last, re.MULTILINE)
+    assert "PIP_NO_CACHE_DIR=1" in first
+
+
+def test_make_image_takes_every_time_out_of_it() -> None:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    base = "python:3.11-slim@sha256:0000"
+    told = subprocess.run(
+        ["make", "--dry-run", "image", f"BASE={base}"],
+        cwd=ROOT,
+        env={**clean, "SOURCE_DATE_EPOCH": "1764000000"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    line = re.sub(r" \\\n\s*", " ", told)
+    for needed in (
+        "--build-arg SOURCE_DATE_EPOCH=1764000000 ",
+        f"--build-arg BASE={base} ",
+        ",rewrite-timestamp=true ",
+        "--provenance=false ",  # it says when
+    ):
+        assert needed in line
+    for argument in re.findall(r"--build-arg (\w+)=", line):
+        assert re.search(rf"^ARG {argument}\b", DOCKERFILE, re.MULTILINE)
+
+
+def test_the_ports_of_the_image_are_those_of_the_documents() -> None:
+    assert instruction("EXPOSE").split() == ["2775", "3550", "8080", "8081"]
 
 
 def test_the_commands_of_the_image_exist() -> None:

@@ -7,7 +7,7 @@ import resource
 import time
 from types import SimpleNamespace
 
-from gateway.process import prepare
+from gateway.process import prepare, room_for_clients
 
 
 def test_a_process_is_prepared_for_years() -> None:
@@ -25,4 +25,14 @@ def test_a_process_is_prepared_for_years() -> None:
     finally:
         gc.unfreeze()
         gc.set_threshold(*thresholds)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_clients_leave_descriptors_for_the_rest() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (500, limits[1]))
+        found = [room_for_clients(others) for others in (100, 250, 300, 5_000)]
+        assert found == [400, 250, 250, 250], "never less than half"
+    finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -9,6 +9,7 @@ import subprocess
 import tomllib
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ from tests import markdown
 from tests.markdown import ROOT
 
 UNIT = ROOT / "config/smpp-gateway.service"
+HOOK = ROOT / "config/certbot-deploy-hook"
 PAGE = ROOT / "docs/install.md"
 TEXT = UNIT.read_text()
 
@@ -40,7 +42,7 @@ def one(name: str) -> str:
 
 
 def installed() -> Settings:
-    (block,) = (block for block in markdown.blocks(PAGE) if block.language == "toml")
+    block = next(block for block in markdown.blocks(PAGE) if block.language == "toml")
     return Settings.model_validate(tomllib.loads(block.text))
 
 
@@ -100,6 +102,52 @@ def test_systemd_is_told_by_the_protocol_that_the_gateway_speaks() -> None:
     assert one("NotifyAccess") == "main"
     assert "AF_UNIX" in one("RestrictAddressFamilies").split()
     assert seconds(one("WatchdogSec")) >= 10
+
+
+def test_a_reload_is_the_signal_that_the_gateway_reloads_on() -> None:
+    assert one("ExecReload") == "/bin/kill -HUP $MAINPID"
+    # A credential is a copy of the start: what is renewed meanwhile must be no credential.
+    assert [value.partition(":")[0] for value in SERVICE["LoadCredential"]] == ["api-password"]
+    for block in markdown.blocks(PAGE):
+        if block.language == "toml" and "tls_certificate" in block.text:
+            smpp = Settings.model_validate(_with_passwords(block.text)).smpp
+            for path in (smpp.tls_certificate, smpp.tls_key):
+                assert f"/{one('ConfigurationDirectory')}/{path}".startswith("/smpp-gateway/tls/")
+
+
+def _with_passwords(text: str) -> dict[str, Any]:
+    tables = tomllib.loads(text)
+    for account in tables.get("accounts", ()):
+        account["password"] = "given elsewhere"
+    return tables
+
+
+@pytest.mark.parametrize(("lineage", "concerned"), [("gw.example.com", True), ("www", False)])
+def test_the_hook_copies_for_the_service_and_has_it_reload(
+    lineage: str, concerned: bool, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    for program in ("install", "systemctl"):
+        stub = tmp_path / program
+        stub.write_text(f'#!/bin/sh\necho {program} "$@" >> {told}\n')
+        stub.chmod(0o755)
+    live = f"/etc/letsencrypt/live/{lineage}"
+    subprocess.run(
+        [HOOK], env={"PATH": f"{tmp_path}:/usr/bin:/bin", "RENEWED_LINEAGE": live}, check=True
+    )
+    folder = f"/etc/{one('ConfigurationDirectory')}/tls"
+    mode = f"-m 0640 -o root -g {one('Group')}"
+    expected = [
+        *(
+            f"install {mode} {live}/{pem} {folder}/{pem}"
+            for pem in ("fullchain.pem", "privkey.pem")
+        ),
+        f"systemctl try-reload-or-restart {UNIT.stem}",
+    ]
+    assert (told.read_text().splitlines() if told.exists() else []) == expected * concerned
+    page = PAGE.read_text()
+    for copy in ("fullchain.pem", "privkey.pem"):
+        assert f'"tls/{copy}"' in page
 
 
 def test_what_the_gateway_needs_is_not_taken_from_it() -> None:

@@ -1,20 +1,22 @@
 """The ESMEs that may bind: who they are, and what each may do.
 
-The order of the checks is the order in which the answers can be trusted: account, address,
-password, bind type, number of binds (SMPP reference section 4.3). Only wrong credentials
-say so: ESME_RINVPASWD stops a Kannel until its restart, so whatever a retry may cure is
-ESME_RBINDFAIL.
+The password comes first. An unknown name and a wrong password have one answer that costs one
+hash; what else is wrong (address, certificate, disabled, bind type, number of binds) is told to
+those only who know the password, or a stranger would learn by it which names exist. Only wrong
+credentials say so: ESME_RINVPASWD stops a Kannel until its restart, so whatever a retry may
+cure is ESME_RBINDFAIL.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
+from typing import Final, NoReturn
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
-from gateway.bridge.passwords import Busy, PasswordCheck
+from gateway.bridge.passwords import USUAL_COST, Busy, PasswordCheck, stand_in
 from gateway.bridge.scheduled import Scheduled
 from gateway.bridge.sent_ids import SentIds
 from gateway.bridge.throttle import Throttle
@@ -39,6 +41,10 @@ class BindRefused(GatewayError):
     command_status = CommandStatus.ESME_RBINDFAIL
 
 
+class WrongCredentials(BindRefused):
+    """No account has this name and this password: it may be a guess."""
+
+
 class Account:
     """One ESME at work: its settings, and what they become when used."""
 
@@ -54,14 +60,19 @@ class Account:
         `sent` remembers the ids of this account's messages; None when all that the API gives
         away is this account's.
         """
-        self.settings = settings
         self.system_id = settings.system_id
+        self.binds = 0
+        self.in_flight = 0  # requests not yet answered: see `bridge.load.Load`
+        self.sent = sent
+        self.scheduled = Scheduled()
+        self.apply(settings, password_hash, shared)
+
+    def apply(self, settings: AccountSettings, password_hash: str, shared: Credentials) -> None:
+        """Work by these settings from now on; what is under way is not disturbed."""
+        self.settings = settings
         self.password_hash = password_hash
         self.writing = Writing.of(settings)
         self.throttle = Throttle(settings.throttle, settings.throttle_burst)
-        self.binds = 0
-        self.sent = sent
-        self.scheduled = Scheduled()
         self.credentials = shared
         if settings.username:
             self.credentials = Credentials.basic(
@@ -99,8 +110,25 @@ class Accounts:
         self, accounts: list[Account], passwords: PasswordCheck, wrong_credentials: CommandStatus
     ) -> None:
         self._accounts = {account.system_id: account for account in accounts}
+        # Taken out by a reload, for the day on which another brings them back.
+        self._former: dict[str, Account] = {}
         self._passwords = passwords
-        self._wrong_credentials = wrong_credentials
+        self.wrong_credentials = wrong_credentials
+
+    def replace(self, accounts: list[Account]) -> None:
+        """These are all accounts from now on."""
+        self._former |= self._accounts
+        self._accounts = {account.system_id: account for account in accounts}
+        for system_id in self._accounts:
+            self._former.pop(system_id, None)
+
+    def former(self, system_id: str) -> Account | None:
+        """One that is there, or was there since the start."""
+        return self._accounts.get(system_id) or self._former.get(system_id)
+
+    def admits(self, account: Account) -> bool:
+        """Whether sessions of this account may go on."""
+        return self._accounts.get(account.system_id) is account and account.settings.enabled
 
     def knows(self, system_id: str) -> bool:
         """Whether this name may be a metric's label."""
@@ -120,37 +148,48 @@ class Accounts:
         """What each account with a memory of its messages remembers."""
         return {
             system_id: account.sent
-            for system_id, account in self._accounts.items()
+            for system_id, account in (self._former | self._accounts).items()
             if account.sent is not None
         }
 
-    def authenticate(self, bind: Bind, peer: str) -> Deferred[Account]:
+    def authenticate(self, bind: Bind, peer: str, names: Iterable[str] = ()) -> Deferred[Account]:
         """The account that may bind from the address `peer`, its place already taken.
 
-        Give the place back with `Account.release`. Fails with `BindRefused`.
+        `names` are those of the client's verified certificate. Give the place back with
+        `Account.release`. Fails with `BindRefused`, for a guess with `WrongCredentials`.
         """
         account = self._accounts.get(bind.system_id)
-        # An address that is not allowed is told after the password was checked, so that
-        # the time of an answer says nothing about names either.
-        try:
-            checked = self._passwords.check(
-                account.password_hash if account else None, bind.password.encode("latin-1")
-            )
-        except Busy as busy:
-            return fail(BindRefused(busy.detail))
-        return checked.addCallback(self._admit, account, bind, peer)
+        password_hash = account.password_hash if account else self._stand_in(bind.system_id)
+        checked = self._passwords.check(password_hash, bind.password.encode("latin-1"), peer)
+        return checked.addCallbacks(self._admit, _busy, (account, bind, peer, tuple(names)))
 
-    def _admit(self, passed: bool, account: Account | None, bind: Bind, peer: str) -> Account:
-        allow = account.settings.allow if account else ()
-        if allow and not allows(allow, peer):
-            raise BindRefused("this address is not in the account's allow list")
+    def _stand_in(self, system_id: str) -> str:
+        """What an unknown name is checked against: it costs what one of the accounts costs.
+
+        Hashes may differ in their parameters, so each name is like one account, always the same
+        one: its times tell no more of it than an account's do.
+        """
+        like = [account.password_hash for account in self._accounts.values()] or [USUAL_COST]
+        return stand_in(like[hash(system_id) % len(like)])  # `hash` is keyed anew in each process
+
+    def _admit(
+        self,
+        passed: bool,
+        account: Account | None,
+        bind: Bind,
+        peer: str,
+        names: tuple[str, ...],
+    ) -> Account:
         if account is None or not passed:
-            raise BindRefused(
+            raise WrongCredentials(
                 "wrong password" if account else "unknown system_id",
-                command_status=self._wrong_credentials,
+                command_status=self.wrong_credentials,
             )
         settings = account.settings
-        if not settings.enabled:
+        if settings.allow and not allows(settings.allow, peer):
+            raise BindRefused("this address is not in the account's allow list")
+        _check_names(settings.tls_client_names, names)
+        if not self.admits(account):
             raise BindRefused("the account is disabled")
         bind_type = BIND_TYPES[bind.command_id]
         if bind_type not in settings.bind_types:
@@ -161,27 +200,16 @@ class Accounts:
         return account
 
 
-class BindPenalties:
-    """How long the answer to a failed bind waits, by address: 0, then doubling."""
+def _busy(failure: Failure) -> NoReturn:
+    failure.trap(Busy)
+    raise BindRefused(failure.getErrorMessage())
 
-    _FIRST: Final = 0.25  # seconds
-    _LONGEST: Final = 5.0  # below the response timers of clients
-    _FORGIVEN: Final = 60.0  # seconds without a failure
-    _ADDRESSES: Final = 10_000
 
-    def __init__(self) -> None:
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    def failed(self, peer: str, now: float) -> float:
-        """Note a failure at `now` (monotonic); how many seconds its answer should wait."""
-        count, last = self._failures.pop(peer, (0, now))
-        if now - last > self._FORGIVEN:
-            count = 0
-        self._failures[peer] = (count + 1, now)
-        if len(self._failures) > self._ADDRESSES:
-            self._failures.popitem(last=False)
-        return min(self._FIRST * 2.0 ** (min(count, 10) - 1), self._LONGEST) if count else 0.0
-
-    def passed(self, peer: str) -> None:
-        """A bind that succeeds forgives what its address did before."""
-        self._failures.pop(peer, None)
+def _check_names(required: tuple[str, ...], names: tuple[str, ...]) -> None:
+    """Raise unless the account needs no certificate, or one of its names."""
+    if not required:
+        return
+    if not names:
+        raise BindRefused("the account binds over TLS with a client certificate only")
+    if {name.lower() for name in required}.isdisjoint(name.lower() for name in names):
+        raise BindRefused("the certificate's names are not in the account's tls_client_names")

@@ -58,7 +58,7 @@ class Callbacks:
         self._reports = reports
         self._metrics = metrics
         self._log = log
-        self._require_signature = require_signature
+        self.require_signature = require_signature
 
     def receive(self, token: str, body: bytes, signature: str | None) -> Deferred[int]:
         """The HTTP status to answer with."""
@@ -69,7 +69,7 @@ class Callbacks:
             route = self._keys.open(token)
         except BadToken as bad:
             return self._refuse("bad_token", str(bad))
-        if self._require_signature and not signed(
+        if self.require_signature and not signed(
             body, signature or "", self._passwords_of(route.system_id)
         ):
             return self._refuse("unsigned", "no API password signs it so", route)

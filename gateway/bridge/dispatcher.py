@@ -66,7 +66,7 @@ class Dispatcher:
         self._now = now
         self._metrics = metrics
         self._log = log
-        self._settling = Settling(queue, now, metrics, log, log_messages=log_messages)
+        self.settling = Settling(queue, now, metrics, log, log_messages=log_messages)
         self._accounts: dict[Receiver, Account] = {}
         self._outboxes: dict[str, Outbox] = {}
         self._flights: dict[int, _Flight] = {}
@@ -118,12 +118,12 @@ class Dispatcher:
         outbox = self._outboxes[pending.system_id]
         if command_status == CommandStatus.ESME_ROK:
             outbox.went_well(receiver)
-            self._settling.delivered(pending, receiver.session_id)
+            self.settling.delivered(pending, receiver.session_id)
         elif command_status is None or command_status in account.retried:
             outbox.went_badly(receiver, self._clock.seconds())
-            self._settling.retry(pending, receiver.session_id, command_status)
+            self.settling.retry(pending, receiver.session_id, command_status)
         else:
-            self._settling.dead(pending, receiver.session_id, command_status)
+            self.settling.dead(pending, receiver.session_id, command_status)
         for one in self._landed(pending):
             self._line_up(one)
         self._pump(pending.system_id, outbox)
@@ -141,13 +141,13 @@ class Dispatcher:
             and bool(outbox)
             and not outbox.backlogged
             and not outbox.claiming
-            and self._settling.held < _MOST_HELD
+            and self.settling.held < _MOST_HELD
             and not self._stopping
         )
 
     def offer(self, pendings: Sequence[Pending]) -> None:
         """Receipts just committed, leased."""
-        self._settling.held += len(pendings)
+        self.settling.held += len(pendings)
         for pending in pendings:
             self._line_up(pending)
 
@@ -208,7 +208,7 @@ class Dispatcher:
 
     def pump(self) -> None:
         """Look after all accounts; call about once a second."""
-        self._settling.repeat()
+        self.settling.repeat()
         if self._stopping:
             return
         for outbox in self._outboxes.values():
@@ -226,7 +226,7 @@ class Dispatcher:
     def _send_ready(self, outbox: Outbox) -> None:
         if not outbox:
             while outbox.ready:
-                self._settling.give_back(outbox.ready.popleft())
+                self.settling.give_back(outbox.ready.popleft())
             return
         now = self._clock.seconds()
         while outbox.ready:
@@ -269,7 +269,7 @@ class Dispatcher:
             outbox = self._outboxes[system_id]
             outbox.claiming = False
             outbox.backlogged |= len(pendings) >= limit
-            self._settling.held += len(pendings)
+            self.settling.held += len(pendings)
             outbox.ready.extend(pendings)
             self._pump(system_id, outbox)
 

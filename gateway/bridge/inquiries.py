@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from gateway.bridge.accounts import Account
 from gateway.bridge.journey import Origin, api_fields
+from gateway.bridge.load import Load
 from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.refusals import LEAST_TIME, NotFound, Overdue, Throttled
 from gateway.bridge.scheduled import AT_ONCE
@@ -53,6 +54,7 @@ class Inquiries:
         now: Callable[[], float],
         metrics: Metrics,
         log: FilteringBoundLogger,
+        load: Load | None = None,
         *,
         log_messages: bool = True,
     ) -> None:
@@ -62,7 +64,8 @@ class Inquiries:
         self._now = now
         self._metrics = metrics
         self._log = log
-        self._log_messages = log_messages
+        self.load = load or Load(metrics)
+        self.log_messages = log_messages
 
     def inquire(
         self,
@@ -77,9 +80,11 @@ class Inquiries:
         found.addErrback(self._refused, pdu, origin)
         found.addCallback(self._finish, pdu, origin, respond, started)
         found.addErrback(lambda failure: self._log.critical("answer_failed", failure=failure))
+        found.addCallback(lambda _: self.load.settled())
 
     async def _answer(self, pdu: Inquiry, origin: Origin, started: float) -> Answered:
         account = origin.account
+        self.load.enter(account)
         if not account.throttle.allows(self._clock.seconds()):
             self._metrics.throttled(self._metrics.account(account.system_id), "account").inc()
             raise Throttled(f"above the account's throttle of {account.settings.throttle:g}/s")
@@ -202,6 +207,7 @@ class Inquiries:
         started: float,
     ) -> None:
         response, fields, alarming = found
+        self.load.leave(origin.account)
         if not respond(response):
             fields["answered"] = False
         shown = status_for(origin.interface_version, response.command_status)
@@ -220,7 +226,7 @@ class Inquiries:
         if response.command_status:
             log = self._log.error if alarming else self._log.warning
             log("inquiry_refused", **line)
-        elif self._log_messages:
+        elif self.log_messages:
             self._log.info("inquiry_answered", **line)
 
 

@@ -1,36 +1,49 @@
 """Password checks off the event loop, and the memory of those that passed.
 
 argon2id is slow on purpose (about 20 ms with these parameters), so it runs on two threads
-of its own, and a bind that passed is remembered for a short time: when a link breaks and a
-hundred clients come back at once, the processor is not spent on a hundred hashes.
+of its own that step back for the event loop, and a bind that passed is remembered for a short
+time: when a link breaks and a hundred clients come back at once, the processor is not spent on a
+hundred hashes. Of those that wait for their turn no address can take the places of all others.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
+import os
 import secrets
-from collections import OrderedDict, deque
+import sys
+import threading
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
 from gateway.errors import GatewayError
+from gateway.networks import neighbourhood
 from gateway.smpp.constants import CommandStatus
 
 _THREADS: Final = 2
 _WAITING: Final = 100  # checks not yet begun: about a second's worth
 _REMEMBERED: Final = 10_000  # binds; the oldest is forgotten first
+_NICE: Final = 10  # of the threads: a tenth of the event loop's share where they compete
 
 # OWASP's second choice, 19 MiB: SMPP passwords are short, but bind storms are real.
 HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+# What a hash made by it looks like to `stand_in`.
+USUAL_COST: Final = (
+    f"$argon2id$v=19$m={HASHER.memory_cost},t={HASHER.time_cost},p={HASHER.parallelism}"
+    f"${'A' * 22}${'A' * 43}"
+)
 
 
 class Busy(GatewayError):
@@ -40,15 +53,14 @@ class Busy(GatewayError):
     temporary = True
 
 
-class _Check:
+class _Check(NamedTuple):
     """One password on its way to a thread."""
 
+    password_hash: str
+    password: bytes
+    memory: bytes
+    address: str
     answer: Deferred[bool]
-
-    def __init__(self, password_hash: str | None, password: bytes, memory: bytes) -> None:
-        self.password_hash = password_hash
-        self.password = password
-        self.memory = memory
 
 
 class PasswordCheck:
@@ -66,7 +78,6 @@ class PasswordCheck:
         self._passed: OrderedDict[bytes, float] = OrderedDict()
         self._waiting: deque[_Check] = deque()
         self._running = 0
-        self._dummy = HASHER.hash(secrets.token_hex(16))
 
     def start(self) -> None:
         self._pool.start()
@@ -77,53 +88,66 @@ class PasswordCheck:
             check.answer.cancel()
         self._pool.stop()
 
-    def check(self, password_hash: str | None, password: bytes) -> Deferred[bool]:
-        """Whether `password` (octets from the wire) has this hash.
+    def check(self, password_hash: str, password: bytes, peer: str = "") -> Deferred[bool]:
+        """Whether `password` (octets from the wire, sent from `peer`) has this hash.
 
-        None stands for an unknown system_id: it costs the same time, so that an answer
-        does not tell which names exist. Cancel the Deferred when nobody waits any longer: a
-        check that has not begun is forgotten. Raises `Busy`.
+        Cancel the Deferred when nobody waits any longer: a check that has not begun is
+        forgotten. Fails with `Busy`, at once or when others need its place in the queue more.
         """
-        memory = self._key(password_hash or "", password)
-        if self._passed.get(memory, 0.0) > self._clock():
+        memory = self._key(password_hash, password)
+        if self._knows(memory):
             return succeed(True)
-        if len(self._waiting) >= _WAITING:
-            raise Busy("too many binds are being checked")
-        check = _Check(password_hash, password, memory)
-        check.answer = Deferred(lambda _: self._forget(check))
-        self._waiting.append(check)
+        address = neighbourhood(peer)
+        if len(self._waiting) >= _WAITING and not self._make_room(address):
+            return fail(Busy("too many binds are being checked"))
+        answer: Deferred[bool] = Deferred(self._forget)
+        self._waiting.append(_Check(password_hash, password, memory, address, answer))
         self._next()
-        return check.answer
+        return answer
 
-    def _forget(self, check: _Check) -> None:
-        if check in self._waiting:
-            self._waiting.remove(check)
+    def _make_room(self, address: str) -> bool:
+        """Whether there is a place now that somebody with more than `address` had to give."""
+        waiting = Counter(check.address for check in self._waiting)
+        crowd, number = waiting.most_common(1)[0]
+        if number <= waiting[address] + 1:
+            return False
+        last = next(check for check in reversed(self._waiting) if check.address == crowd)
+        self._waiting.remove(last)
+        last.answer.errback(Busy("too many binds of this address are being checked"))
+        return True
+
+    def _forget(self, answer: Deferred[bool]) -> None:
+        for check in self._waiting:
+            if check.answer is answer:
+                self._waiting.remove(check)
+                return
 
     def _next(self) -> None:
         while self._waiting and self._running < _THREADS:
             check = self._waiting.popleft()
+            if self._knows(check.memory):  # the same bind has passed while this one waited
+                check.answer.callback(True)
+                continue
             self._running += 1
             verified = deferToThreadPool(
-                self._reactor,
-                self._pool,
-                _verify,
-                check.password_hash or self._dummy,
-                check.password,
+                self._reactor, self._pool, _verify, check.password_hash, check.password
             )
             verified.addBoth(self._verified, check)
 
     def _verified(self, passed: bool | Failure, check: _Check) -> None:
         self._running -= 1
+        if passed is True:
+            self._learn(check.memory)
         self._next()
         if check.answer.called:  # cancelled meanwhile
             return
         if isinstance(passed, Failure):
             check.answer.errback(passed)
-            return
-        passed = passed and check.password_hash is not None
-        if passed:
-            self._learn(check.memory)
-        check.answer.callback(passed)
+        else:
+            check.answer.callback(passed)
+
+    def _knows(self, memory: bytes) -> bool:
+        return self._passed.get(memory, 0.0) > self._clock()
 
     def _learn(self, memory: bytes) -> None:
         if not self._remember:
@@ -139,7 +163,21 @@ class PasswordCheck:
         return hmac.new(self._secret, mixed, hashlib.sha256).digest()
 
 
+def stand_in(password_hash: str) -> str:
+    """A hash that no password has, and that costs the same to check as `password_hash`."""
+    parameters, *secret = password_hash.rsplit("$", 2)
+    return "$".join((parameters, *(_random_like(word) for word in secret)))
+
+
+def _random_like(word: str) -> str:
+    """Base64 of as many random octets as `word` stands for, without padding as argon2 has it."""
+    return base64.b64encode(secrets.token_bytes(len(word) * 3 // 4)).rstrip(b"=").decode("ascii")
+
+
 def _verify(password_hash: str, password: bytes) -> bool:
+    if sys.platform == "linux":  # elsewhere a priority is of the whole process
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
     try:
         return HASHER.verify(password_hash, password)
     except (VerificationError, InvalidHashError):

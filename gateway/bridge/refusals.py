@@ -24,6 +24,12 @@ class Throttled(GatewayError):
     temporary = True
 
 
+class Overloaded(GatewayError):
+    """As many requests are in flight as may be; `command_status` is what the bound says."""
+
+    temporary = True
+
+
 class Overdue(GatewayError):
     """The request waited for its whole response_deadline before it could be sent."""
 

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 
 from gateway.bridge.awaiting import Awaiting
 from gateway.bridge.journey import Answer, Journey, Origin, Share, api_fields, event_of
+from gateway.bridge.load import Load
 from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.reassembly import Reassembly, key_of, whole
 from gateway.bridge.refusals import LEAST_TIME, Overdue, Throttled
@@ -63,6 +64,7 @@ class Relay:
         routes: Routes,
         unanswered: Unanswered,
         awaiting: Awaiting,
+        load: Load | None = None,
         *,
         log_messages: bool = True,
         udh_includes_length: bool = True,
@@ -77,25 +79,15 @@ class Relay:
         self._routes = routes
         self._unanswered = unanswered
         self._awaiting = awaiting
-        self._log_messages = log_messages
+        self.log_messages = log_messages
         self._udh_includes_length = udh_includes_length
-        self.in_flight = 0  # submits not yet answered
-        self._idle: list[Deferred[None]] = []
+        self.load = load or Load(metrics)
         # By the base of a set at the API: copies of the part that completed it.
         self._followers: dict[bytes, list[Journey]] = {}
 
     def idle(self) -> Deferred[None]:
         """Fires when nothing is in flight."""
-        waiting: Deferred[None] = Deferred()
-        self._idle.append(waiting)
-        self._when_idle()
-        return waiting
-
-    def _when_idle(self) -> None:
-        if self.in_flight == 0 and self._idle:
-            waiting, self._idle = self._idle, []
-            for deferred in waiting:
-                deferred.callback(None)
+        return self.load.idle()
 
     def submit(
         self,
@@ -108,14 +100,15 @@ class Relay:
         """Relay one message; `answer` is called once, perhaps before this returns.
 
         The account's response_deadline counts from `received_at`, a moment of the clock; None
-        stands for now.
+        stands for now. What has a `share` was counted by `load` with its whole PDU.
         """
         now = self._clock.seconds()
         started = now if received_at is None else received_at
         journey = Journey(submit, origin, answer, started, share)
-        self.in_flight += 1
         try:
             account = origin.account
+            if share is None:
+                self.load.enter(account)
             if not account.throttle.allows(now):
                 self._metrics.throttled(self._metrics.account(account.system_id), "account").inc()
                 raise Throttled(f"above the account's throttle of {account.settings.throttle:g}/s")
@@ -306,10 +299,10 @@ class Relay:
     ) -> None:
         response = SubmitSmResp(journey.submit.sequence_number, CommandStatus.ESME_ROK, shown_id)
         status, seconds = self._finish(journey, response, fields)
-        if self._log_messages:
+        if self.log_messages:
             line = event_of(journey, status, message_id, shown_id, seconds)
             self._log.info(event, **line, **fields)
-        self._when_idle()
+        self.load.settled()
 
     def _refused(self, journey: Journey, refusal: GatewayError) -> None:
         """The gateway itself refuses; the API was not asked."""
@@ -321,6 +314,7 @@ class Relay:
         """A refusal that came later, or a fault of ours: the edge of the request."""
         if journey.finished:
             self._log.critical("answer_failed", failure=failure)
+            self.load.settled()
             return
         if isinstance(failure.value, GatewayError):
             self._refused(journey, failure.value)
@@ -350,18 +344,18 @@ class Relay:
         if journey.completes:
             for follower in self._followers.pop(journey.base, ()):
                 self._refuse(follower, command_status, dict(fields), tlvs)
-        self._when_idle()
+        self.load.settled()
 
     def _finish(
         self, journey: Journey, response: SubmitSmResp, fields: dict[str, object]
     ) -> tuple[str, float]:
         """Answer and count; give the name of the status, and how many seconds it took."""
         journey.finished = True
+        self.load.leave(journey.origin.account)
         if not journey.answer(response):
             fields["answered"] = False
         if journey.serial and not journey.share:
             self._unanswered.answered(journey.serial)
-        self.in_flight -= 1
         seconds = self._clock.seconds() - journey.started
         origin = journey.origin
         status = name_of(

@@ -75,15 +75,15 @@ class Reports:
         self._now = now
         self._metrics = metrics
         self._log = log
-        self._overrides = overrides
-        self._log_messages = log_messages
+        self.overrides = overrides
+        self.log_messages = log_messages
 
     async def take(self, route: Route, report: DeliveryReport) -> Taken:
         """Commit what `report` comes to.
 
         Fails with `StoreUnavailable`; then nothing is kept, and the report must come again.
         """
-        judged = judge_report(report.status, report.err, self._overrides)
+        judged = judge_report(report.status, report.err, self.overrides)
         account = self._account_of(route.system_id)
         result, receipts = "nothing", 0
         if judged.kind != "none":
@@ -238,7 +238,7 @@ class Reports:
         receipts: int,
     ) -> None:
         alarming = report.err == _OUT_OF_CREDIT and judged.kind == "final"
-        if not self._log_messages and not alarming and account is not None:
+        if not self.log_messages and not alarming and account is not None:
             return
         log = self._log.error if alarming else self._log.info
         log(

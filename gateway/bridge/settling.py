@@ -45,7 +45,7 @@ class Settling:
         self._now = now
         self._metrics = metrics
         self._log = log
-        self._log_messages = log_messages
+        self.log_messages = log_messages
         self._owed: list[SettledReceipt] = []  # what the store could not be told yet
 
     def delivered(self, pending: Pending, session_id: str) -> None:
@@ -53,7 +53,7 @@ class Settling:
         self._metrics.receipt_attempts("delivered").inc()
         seconds = max(0.0, self._now() - pending.received_at)
         self._metrics.receipt_delivery.observe(seconds)
-        if self._log_messages:
+        if self.log_messages:
             self._log.info(
                 "receipt_delivered",
                 **_told(pending),

@@ -4,7 +4,8 @@ data_sm is a submit_sm with fewer fields and its text in message_payload. submit
 many submit_sm as it has addresses, each relayed and logged by itself, and one answer when all
 are done: the destinations that failed stand in it with their own status (SMPP 3.4 section
 4.5). Its message_id is the gateway's own, because the API gives each destination another; only
-with a single destination it is the API's.
+with a single destination it is the API's. Where there is no room for all of its addresses (see
+`load`) it is refused as a whole: many clients never look at the list of those that failed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
 
 from gateway.bridge.journey import Answer, Origin, Share
+from gateway.bridge.load import Load
 from gateway.bridge.message_ids import MessageIds
+from gateway.bridge.refusals import Overloaded
 from gateway.bridge.routes import ASKS
 from gateway.bridge.unanswered import Unanswered
 from gateway.metrics import Metrics
@@ -37,7 +40,7 @@ from gateway.smpp.pdu import (
     Unsuccess,
 )
 from gateway.smpp.timefmt import format_relative
-from gateway.smpp.versions import Response
+from gateway.smpp.versions import Response, status_for
 
 Respond = Callable[[Response], bool]  # False when the ESME is gone and will not see it
 
@@ -48,6 +51,9 @@ _TEMPORARY: Final = frozenset({_S.ESME_RTHROTTLED, _S.ESME_RMSGQFUL, _S.ESME_RSY
 
 class Relays(Protocol):
     """Who relays a message to one destination: `bridge.relay.Relay`."""
+
+    @property
+    def load(self) -> Load: ...
 
     def submit(
         self,
@@ -79,7 +85,7 @@ class Submissions:
         self._random = random
         self._metrics = metrics
         self._log = log
-        self._log_messages = log_messages
+        self.log_messages = log_messages
 
     def submit(
         self,
@@ -103,9 +109,14 @@ class Submissions:
     ) -> None:
         addresses = [one for one in pdu.destinations if isinstance(one, Address)]
         if not addresses:
-            self._count_lists(len(pdu.destinations), origin)
-            refused = SubmitMultiResp(pdu.sequence_number, _S.ESME_RCNTSUBDL)
-            self._say(pdu, origin, refused, respond(refused))
+            self._refuse(pdu, origin, respond, _S.ESME_RCNTSUBDL)
+            return
+        load = self._relay.load
+        try:
+            load.enter(origin.account, len(addresses))
+        except Overloaded as refusal:
+            load.leave(origin.account, len(addresses))
+            self._refuse(pdu, origin, respond, refusal.command_status, refusal.detail)
             return
         if len(pdu.destinations) == 1:
             self._fan_out(pdu, addresses, origin, respond, received_at, "")
@@ -130,7 +141,7 @@ class Submissions:
         common_id: str,
     ) -> None:
         lists = [one for one in pdu.destinations if isinstance(one, DistributionList)]
-        self._count_lists(len(lists), origin)
+        self._count(len(lists), origin, _S.ESME_RCNTSUBDL)
         unsuccess = [Unsuccess(Address(addr=one.dl_name), _S.ESME_RCNTSUBDL) for one in lists]
         left = len(addresses)
         message_id = common_id
@@ -167,11 +178,20 @@ class Submissions:
             submit = _to_one(pdu, destination)
             self._relay.submit(submit, origin, answered(destination), received_at, share)
 
-    def _count_lists(self, lists: int, origin: Origin) -> None:
-        """Each destination is counted like a submit_sm; the relay counts the addresses."""
-        if lists:
+    def _refuse(
+        self, pdu: SubmitMulti, origin: Origin, respond: Respond, status: int, detail: str = ""
+    ) -> None:
+        """None of its destinations was tried."""
+        self._count(len(pdu.destinations), origin, status)
+        response = SubmitMultiResp(pdu.sequence_number, status)
+        self._say(pdu, origin, response, respond(response), detail=detail)
+
+    def _count(self, destinations: int, origin: Origin, status: int) -> None:
+        """Each is counted like a submit_sm; the relay counts those that it was handed."""
+        if destinations:
+            shown = name_of(CommandStatus, status_for(origin.interface_version, status))
             label = self._metrics.account(origin.account.system_id)
-            self._metrics.submits(label, _S.ESME_RCNTSUBDL.name).inc(lists)
+            self._metrics.submits(label, shown).inc(destinations)
 
     def _say(
         self,
@@ -180,10 +200,11 @@ class Submissions:
         response: SubmitMultiResp,
         reached: bool,
         failed: int = 0,
+        detail: str = "",
     ) -> None:
         """One line for the PDU; each destination has its own."""
         status = response.command_status
-        if status == _S.ESME_ROK and not self._log_messages:
+        if status == _S.ESME_ROK and not self.log_messages:
             return
         log = self._log.warning if status else self._log.info
         log(
@@ -195,6 +216,7 @@ class Submissions:
             destinations=len(pdu.destinations),
             failed=failed or len(pdu.destinations) if status else failed,
             **({"message_id": response.message_id} if response.message_id else {}),
+            **({"detail": detail} if detail else {}),
             **({} if reached else {"answered": False}),
         )
 

@@ -39,7 +39,7 @@ class Upkeep:
         self,
         store: Keeps,
         works: Mapping[str, Callable[[], Coroutine[Any, Any, None]]],
-        memories: Mapping[str, SentIds],
+        memories: Callable[[], Mapping[str, SentIds]],
         clock: IReactorTime,
         now: Callable[[], float],
         log: FilteringBoundLogger,
@@ -48,10 +48,13 @@ class Upkeep:
         finals_held: float,
         dead_receipts_held: float,
     ) -> None:
-        """`works` are done once a second, each under the name that the log gives its failure."""
+        """`works` are done once a second, each under the name that the log gives its failure.
+
+        `memories` gives what the accounts of the moment remember, by system_id.
+        """
         self._store = store
         self._memories = memories
-        self._loaded = False
+        self._recalled: set[str] = set()  # whose memory was read from the store
         self._now = now
         self._log = log
         self._held = short_ids_held, finals_held, dead_receipts_held
@@ -69,7 +72,7 @@ class Upkeep:
 
     def start(self) -> None:
         """Begin; what the accounts remembered is read as soon as the event loop runs."""
-        self._guarded("load_memories", self._load)
+        self.recall()
         for beat, seconds in self._beats:
             self._ended.append(beat.start(seconds, now=False))
 
@@ -80,6 +83,10 @@ class Upkeep:
                 beat.stop()
         await DeferredList(self._ended)
         await self._guarded("save_memories", self.save)
+
+    def recall(self) -> None:
+        """Read what accounts remembered that are new here."""
+        self._guarded("load_memories", self._load)
 
     def _guarded(self, operation: str, work: Callable[[], Deferred[Any]]) -> Deferred[Any]:
         """A beat that fails is told, and comes again."""
@@ -92,27 +99,28 @@ class Upkeep:
         return self._store.load_memories().addCallback(self._remember)
 
     def _remember(self, dumped: dict[str, bytes]) -> None:
-        self._loaded = True
-        for system_id, sent in self._memories.items():
-            sent.load(dumped.get(system_id, b""))
+        for system_id, sent in self._memories().items():
+            if system_id not in self._recalled:
+                self._recalled.add(system_id)
+                sent.load(dumped.get(system_id, b""))
 
     def save(self) -> Deferred[None]:
         """Write down what the accounts remember, where it changed.
 
         What was written before must have been read first, or it would be lost.
         """
-        if not self._loaded:
+        memories = self._memories()
+        if not self._recalled.issuperset(memories):
             return self._load().addCallback(lambda _: self.save())
-        changed = {
-            system_id: sent.dump() for system_id, sent in self._memories.items() if sent.changed
-        }
+        changed = {system_id: sent.dump() for system_id, sent in memories.items() if sent.changed}
         if not changed:
             return succeed(None)
         return self._store.save_memories(changed).addErrback(self._not_saved, changed)
 
     def _not_saved(self, failure: Failure, changed: Mapping[str, bytes]) -> Failure:
+        memories = self._memories()
         for system_id in changed:
-            self._memories[system_id].changed = True
+            memories[system_id].changed = True
         return failure
 
     def _purge(self) -> Deferred[None]:

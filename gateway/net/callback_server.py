@@ -4,9 +4,6 @@ It is the one listener that strangers reach, and each message that asked for rec
 at least once. So nothing is kept of what is not wanted, no client can hold a place for long,
 and a request costs little: no resource tree, no form parsing, no access log, and an answer of
 one write. All answers are empty.
-
-A client's time is counted from its connection or its last answer to the first line of a
-request, and from there to the end of that request. It does not begin anew with each octet.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -14,30 +11,27 @@ request, and from there to the end of that request. It does not begin anew with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, HTTPFactory, Request, datetimeToString
+from twisted.web.http import Request
 
 from gateway.metrics import Metrics
-from gateway.networks import Network, allows
+from gateway.net.http_channel import BoundedChannel, BoundedFactory, head
+from gateway.net.http_limits import HttpDoor, HttpLimits
 from gateway.omnichannel.callback import PATH
 
-_TIME: Final = 60.0  # seconds; see above
-_LINGER: Final = 2.0  # seconds that a client whose body is too large has to read why
-_CLOSING: Final = 5.0  # seconds that a connection may take to close
-_CONNECTIONS: Final = 1000  # at a time; the SMPP listener needs its share of open files
 _SIGNATURE: Final = b"x-messente-signature"
 
 
 class Callbacks(Protocol):
     """What takes the reports: `bridge.callbacks.Callbacks`."""
+
+    require_signature: bool
 
     def receive(self, token: str, body: bytes, signature: str | None) -> Deferred[int] | int:
         """The HTTP status to answer, and all that the API is told."""
@@ -54,7 +48,6 @@ class _Callback(Request):
         self._body: list[bytes] = []
         self._room = channel.factory.max_body
         self._refused = False
-        channel.resetTimeout()
 
     def gotLength(self, length: int | None) -> None:
         """The headers are there; `length` is None for a body in chunks."""
@@ -70,16 +63,11 @@ class _Callback(Request):
             self._refuse()
 
     def _refuse(self) -> None:
-        """Answer before the end of the body; the rest of it is read and forgotten.
-
-        Closing at once would reset the connection, and the client would not see the answer.
-        """
         assert self.channel is not None  # noqa: S101
         self._refused = True
         self._body.clear()
         self.channel.factory.count("too_large")
-        self.channel.write(_head(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, keep=False))
-        self.channel.setTimeout(_LINGER)
+        self.channel.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         assert self.channel is not None  # noqa: S101
@@ -89,10 +77,7 @@ class _Callback(Request):
         self.method, self.uri, self.clientproto = command, path, version
         site = self.channel.factory
         token = site.token_of(path)
-        if not site.allowed(self.client.host):
-            site.count("forbidden")
-            self._answer(HTTPStatus.FORBIDDEN)
-        elif token is None:
+        if token is None:
             self._answer(HTTPStatus.NOT_FOUND)
         elif command != b"POST":
             site.count("method")
@@ -125,79 +110,23 @@ class _Callback(Request):
         if channel.factory.closing:
             channel.persistent = False
         self.startedWriting = True
-        channel.write(_head(status, keep=bool(channel.persistent)))
+        channel.write(head(status, keep=bool(channel.persistent)))
         self.finish()
 
 
-_EXTRA: Final[dict[int, bytes]] = {
-    HTTPStatus.METHOD_NOT_ALLOWED: b"Allow: POST\r\n",
-    HTTPStatus.SERVICE_UNAVAILABLE: b"Retry-After: 5\r\n",
-}
-
-
-def _head(status: int, *, keep: bool) -> bytes:
-    """A whole answer; `keep` says whether the connection stays."""
-    return b"%sDate: %s\r\n\r\n" % (_lines(status, keep), datetimeToString())
-
-
-@lru_cache(maxsize=64)
-def _lines(status: int, keep: bool) -> bytes:
-    phrase = HTTPStatus(status).phrase
-    close = b"" if keep else b"Connection: close\r\n"
-    return b"HTTP/1.1 %d %s\r\nContent-Length: 0\r\n%s%s" % (
-        status,
-        phrase.encode("ascii"),
-        close,
-        _EXTRA.get(status, b""),
-    )
-
-
-class _Channel(HTTPChannel):
-    """One connection."""
-
+class _Channel(BoundedChannel):
     factory: CallbackSite
     requestFactory = _Callback  # type: ignore[assignment]
-    _closing = False
-
-    def connectionMade(self) -> None:
-        super().connectionMade()
-        self.factory.channels.add(self)
-        self._host: IAddress = super().getHost()
-
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        self.factory.channels.discard(self)
-        super().connectionLost(reason)
-
-    def getHost(self) -> IAddress:
-        """Ours; Twisted wants it for each request, and asks the kernel each time."""
-        return self._host
-
-    def dataReceived(self, data: bytes) -> None:
-        """Unlike the original, some more octets are no reason to wait longer."""
-        super(HTTPChannel, self).dataReceived(data)
-
-    def loseConnection(self) -> None:
-        """Close, and not for ever: over TLS the client has a say in it."""
-        self._closing = True
-        super().loseConnection()
-        self.setTimeout(_CLOSING)
-
-    def timeoutConnection(self) -> None:
-        if self._closing:
-            self.transport.abortConnection()  # type: ignore[union-attr]  # one of a stream
-        else:
-            self.loseConnection()
 
 
-class CallbackSite(HTTPFactory):
+class CallbackSite(BoundedFactory):
     """What all connections share; to be listened with, and closed at a stop.
 
-    `max_body` is in octets; `allow` empty lets everybody in; `path` is the one of
+    `max_body` is in octets and may be replaced, as may `door.limits`. `path` is the one of
     callbacks.public_url: a proxy in front may take it off, but it need not.
     """
 
-    noisy = False
-    protocol = _Channel  # type: ignore[assignment]  # ALPN offers no HTTP/2, so needs no proxy
+    protocol = _Channel
 
     def __init__(
         self,
@@ -207,31 +136,18 @@ class CallbackSite(HTTPFactory):
         log: FilteringBoundLogger,
         *,
         max_body: int,
-        allow: Iterable[Network] = (),
+        limits: HttpLimits | None = None,
         path: str = "",
     ) -> None:
-        super().__init__(timeout=_TIME, reactor=reactor)
+        super().__init__(reactor=reactor)
         self.callbacks = callbacks
         self.max_body = max_body
-        self.channels: set[_Channel] = set()
+        self.door = HttpDoor("callbacks", limits or HttpLimits(), metrics, log)
+        self.channels: set[BoundedChannel] = set()
         self.closing = False
         self._prefixes = tuple(prefix.encode("ascii") for prefix in {PATH, path.rstrip("/") + PATH})
         self._metrics = metrics
         self.logger = log
-        self._full = False
-        networks = tuple(allow)
-        self.allowed: Callable[[str], bool] = lru_cache(maxsize=1024)(
-            lambda peer: not networks or allows(networks, peer)
-        )
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        if len(self.channels) >= _CONNECTIONS:
-            if not self._full:
-                self.logger.warning("callbacks_full", connections=_CONNECTIONS)
-            self._full = True
-            return None
-        self._full = False
-        return super().buildProtocol(addr)
 
     def token_of(self, uri: bytes) -> str | None:
         """The path's last segment, if the path is that of a report."""
@@ -244,9 +160,6 @@ class CallbackSite(HTTPFactory):
 
     def count(self, result: str) -> None:
         self._metrics.webhooks(result).inc()
-
-    def log(self, request: Request) -> None:
-        """Nothing: no access log."""
 
     def close(self) -> None:
         """Close what is idle now, and each of the others after its answer."""

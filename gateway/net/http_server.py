@@ -1,4 +1,8 @@
-"""The admin listener: metrics and health. Private: it asks for no password."""
+"""The admin listener: metrics and health. Private: it asks for no password.
+
+A connection is kept for a minute after its last answer, and no longer when requests come one behind
+the other: an exposition takes milliseconds, and no scraper asks for the next one unanswered.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,12 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
+
+from gateway.net.http_channel import BoundedChannel, BoundedFactory
+from gateway.net.http_limits import HttpDoor
 
 _PLAIN: Final = b"text/plain; charset=utf-8"
 _INDEX: Final = b"""\
@@ -77,24 +85,31 @@ class _Reading(Request):
         self.loseConnection()  # type: ignore[no-untyped-call]
 
 
-class _AdminSite(Site):
-    """Without an access log: a scrape every few seconds would drown everything else."""
+class _Channel(BoundedChannel):
+    def requestDone(self, request: object) -> None:
+        if self.clearLineBuffer():  # type: ignore[no-untyped-call]
+            self.persistent = False
+        super().requestDone(request)
 
-    noisy = False
+
+class _AdminSite(BoundedFactory, Site):
+    protocol = _Channel  # type: ignore[assignment]
     requestFactory = _Reading
-
-    def log(self, request: object) -> None:
-        """Nothing."""
 
 
 def admin_site(
-    registry: CollectorRegistry, not_ready: Callable[[], str], refresh: Callable[[], None]
-) -> Site:
+    registry: CollectorRegistry,
+    not_ready: Callable[[], str],
+    refresh: Callable[[], None],
+    door: HttpDoor,
+    reactor: IReactorTime | None = None,
+) -> BoundedFactory:
     """The site of the admin listener.
 
     `not_ready` says in a few words why no binds are accepted, "" while they are. An API
     that cannot be reached is no such reason: every node would leave the balancer at once
-    and every ESME rebind. `refresh` is called before each exposition.
+    and every ESME rebind. `refresh` is called before each exposition. `door` says who may
+    connect.
     """
 
     def readyz() -> tuple[int, bytes]:
@@ -106,4 +121,7 @@ def admin_site(
     root.putChild(b"metrics", _Metrics(registry, refresh))
     root.putChild(b"livez", _Text(lambda: (200, b"alive\n")))
     root.putChild(b"readyz", _Text(readyz))
-    return _AdminSite(root)  # type: ignore[no-untyped-call]
+    site = _AdminSite(root, reactor=reactor)  # type: ignore[no-untyped-call]
+    site.door = door
+    site.channels = set()
+    return site

@@ -11,9 +11,12 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from gateway.bridge.accounts import BIND_TYPES, Account, BindRefused
+from gateway.bridge.accounts import BIND_TYPES, Account, BindRefused, WrongCredentials
 from gateway.bridge.journey import Origin
 from gateway.metrics import UNKNOWN
+from gateway.net.connection_limits import MAX_READ_AHEAD_UNBOUND
+from gateway.net.reading import Reading
+from gateway.net.unread import Unread
 from gateway.smpp import effects as e
 from gateway.smpp.codec import encode
 from gateway.smpp.constants import RESPONSE_BIT, CommandId, CommandStatus, name_of
@@ -21,6 +24,7 @@ from gateway.smpp.pdu import Bind
 from gateway.smpp.session import Session
 from gateway.smpp.states import INQUIRIES, SUBMISSIONS, State
 from gateway.smpp.versions import Response
+from gateway.tls import client_names
 
 if TYPE_CHECKING:
     from gateway.net.smpp_server import SmppServer
@@ -29,8 +33,6 @@ if TYPE_CHECKING:
 _TOLD_ELSEWHERE: Final = frozenset(
     {"malformed", "unknown_command_id", "wrong_state", "answer_after_close"}
 )
-_BACKLOG_BOUND: Final = 65_536  # octets read ahead while the window is full
-_BACKLOG_UNBOUND: Final = 4_096  # and while a bind is being checked
 _DETAIL_CHARACTERS: Final = 200  # of what a stranger made us log
 
 
@@ -39,8 +41,11 @@ class SmppConnection(Protocol):
 
     transport: Any  # a TCP or TLS transport: ITCPTransport, IPushProducer
 
-    def __init__(self, server: SmppServer, session_id: str) -> None:
+    def __init__(self, server: SmppServer, session_id: str, listener: str, turn: int = 0) -> None:
+        """`turn` is its place in the server's beat."""
         self.server = server
+        self.turn = turn
+        self.listener = listener  # its name, a label of metrics
         self.session = Session(server.limits, server.system_id, server.clock.seconds())
         self.account: Account | None = None
         self.session_id = session_id
@@ -51,9 +56,8 @@ class SmppConnection(Protocol):
         self._close_reason = ""
         self._flagged: set[str] = set()
         self.gone_by = math.inf  # until then a closed connection may still deliver
-        self._paused_for: set[str] = set()
-        self._backlog: bytearray | None = None  # what was read while the session takes nothing
-        self._backlog_since = 0.0
+        self.reading = Reading(self, server.clock)
+        self._unread: Unread | None = None  # while the client does not read
         self._asked: Deferred[None] | None = None  # whether this client may bind
         self._effects: list[e.Effect] = []
         self._running = False
@@ -67,43 +71,26 @@ class SmppConnection(Protocol):
         self.transport.setTcpKeepAlive(True)
         self.transport.registerProducer(self, True)
         self._peer = self.transport.getPeer().host
+        self.server.door.entered(self._peer)
         self.server.connections.add(self)
         self.server.metrics.connections.inc()
         # Load balancers connect and leave all day long: not worth more than debug.
         self.log.debug("connected", peer=self._peer)
 
     def dataReceived(self, data: bytes) -> None:
-        now = self.server.clock.seconds()
-        if self._backlog is None:
-            self.run(self.session.octets_received(data, now))
-            return
-        if not self._backlog:
-            self._backlog_since = now
-        self._backlog += data
-        if len(self._backlog) > (_BACKLOG_BOUND if self.account else _BACKLOG_UNBOUND):
-            self._pause("session")
-
-    def _hold_back(self, _: e.PauseReading) -> None:
-        """The session takes nothing for now. Reading goes on up to a bound all the same:
-        whoever does not read does not notice that a client has gone, and keeps its place.
-        """
-        self._backlog = bytearray()
-
-    def _go_on(self, _: e.ResumeReading) -> None:
-        backlog, self._backlog = self._backlog, None
-        self._resume("session")
-        if backlog:
-            now = self.server.clock.seconds()
-            self.run(self.session.octets_received(bytes(backlog), now, self._backlog_since))
+        self.reading.received(data)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.session.connection_lost()
+        self.reading.end()
         self._leave()
         self.count_received()
         if self._asked is not None:
             self._asked.cancel()
-        self.server.connections.discard(self)
-        self.server.metrics.connections.dec()
+        if self in self.server.connections:  # it is not if a transport failed to connect it
+            self.server.connections.remove(self)
+            self.server.door.left(self._peer)
+            self.server.metrics.connections.dec()
         if self.account is None:
             self.log.debug("disconnected", peer=self._peer)
         else:
@@ -124,24 +111,43 @@ class SmppConnection(Protocol):
     # either, or they would pile up here without bound.
 
     def pauseProducing(self) -> None:
-        self._pause("transport")
+        self._unread = Unread(self.server.clock.seconds())
+        self.reading.pause("transport")
 
     def resumeProducing(self) -> None:
-        self._resume("transport")
+        self._unread = None
+        self.reading.resume("transport")
         if self._joined:
             self.server.dispatcher.writable(self)
 
     def stopProducing(self) -> None:
         """The connection is gone; connectionLost says the rest."""
 
-    def _pause(self, reason: str) -> None:
-        self._paused_for.add(reason)
-        self.transport.pauseProducing()
+    # For `reading`.
 
-    def _resume(self, reason: str) -> None:
-        self._paused_for.discard(reason)
-        if not self._paused_for:
-            self.transport.resumeProducing()
+    @property
+    def max_read_ahead(self) -> int:
+        """Octets."""
+        if self.account is None:
+            return MAX_READ_AHEAD_UNBOUND
+        return self.server.connection_limits.max_read_ahead
+
+    def take(self, octets: bytes, now: float, read_at: float) -> None:
+        """Give octets of the client to the session."""
+        try:
+            self.run(self.session.octets_received(octets, now, read_at))
+        except Exception:
+            self.log.error("session_failed", exc_info=True)
+            self.drop()
+
+    def _hold(self, _: e.PauseReading) -> None:
+        self.reading.hold()
+
+    def _go_on(self, _: e.ResumeReading) -> None:
+        self.reading.go_on()
+
+    def read_ahead_full(self) -> None:
+        self._flag(e.Flag("read_ahead_full", "sends on while its requests wait"))
 
     # The session's side.
 
@@ -170,14 +176,39 @@ class SmppConnection(Protocol):
                     if kind is e.Send:
                         continue
                 if octets and kind is e.Close:
-                    self.transport.write(b"".join(octets))
+                    self._write(b"".join(octets))
                     octets.clear()
                 self._RUN[kind](self, effect)
             if octets:
-                self.transport.write(b"".join(octets))
+                self._write(b"".join(octets))
         finally:
             self._running = False
             self._effects.clear()
+
+    def _write(self, octets: bytes) -> None:
+        unread = self._unread  # not what begins now: that the transport keeps
+        self.transport.write(octets)
+        if unread is not None:
+            unread.octets += len(octets)
+            self._mind_unread(unread)
+
+    def _mind_unread(self, unread: Unread) -> None:
+        """Drop a client that leaves too much unread, or for too long."""
+        now = self.server.clock.seconds()
+        if self._close_reason or not unread.beyond(self.server.connection_limits, now):
+            return
+        self.server.metrics.connections_dropped(self.listener, "unread").inc()
+        self.log.warning(
+            "session_dropped",
+            listener=self.listener,
+            system_id=self.account.system_id if self.account else UNKNOWN,
+            peer=self._peer,
+            reason="unread",
+            octets=unread.octets,
+            seconds=round(now - unread.since, 1),
+        )
+        self._close_reason = "does not read what it is sent"
+        self.drop()
 
     def count_received(self) -> None:
         """Hand on what the session has counted since the last time."""
@@ -238,8 +269,26 @@ class SmppConnection(Protocol):
         if self.account is None:
             self.log.info("connection_closed", peer=self._peer, reason=effect.reason)
         self.gone_by = self.server.clock.seconds() + self.server.limits.timers.unbind
+        self.reading.end()
+        self.reading.regulate()  # a TLS client's goodbye must be read
         self.transport.unregisterProducer()
         self.transport.loseConnection()
+
+    def tick(self, now: float) -> None:
+        """What the passing of time asks for; call about once a second."""
+        if self._unread is not None:
+            self._mind_unread(self._unread)
+        self.run(self.session.tick(now))
+
+    def relimit(self) -> None:
+        """Go by the limits of the server and the settings of the account as they are now."""
+        self.session.relimit(self.server.limits)
+        if self.account is not None:
+            settings = self.account.settings
+            throttles = settings.window_full == "throttle"
+            now = self.server.clock.seconds()
+            self.run(self.session.apply_window(settings.window, throttles, now))
+        self.reading.regulate()
 
     def drop(self) -> None:
         """End the connection at once, whatever is still to be sent."""
@@ -251,7 +300,7 @@ class SmppConnection(Protocol):
     @property
     def room(self) -> int:
         """How many deliver_sm more it may have now; 0 while the client does not read."""
-        if self.account is None or not self.session.may_deliver or "transport" in self._paused_for:
+        if self.account is None or not self.session.may_deliver or self._unread is not None:
             return 0
         return max(0, self.account.settings.deliver_window - self.session.undelivered)
 
@@ -282,8 +331,16 @@ class SmppConnection(Protocol):
         self._asked.addErrback(self._bind_failed, effect.bind)
 
     async def _bind(self, bind: Bind) -> None:
+        server = self.server
+        left = server.penalties.locked_out(self._peer, server.clock.seconds())
+        if left:
+            words = f"the address is locked out for {math.ceil(left)} s more, unchecked"
+            self._tell_refused(bind, BindRefused(words))
+            self.run(self.session.bind_refused(bind, BindRefused.command_status))
+            return
         try:
-            account = await self.server.doorkeeper.authenticate(bind, self._peer)
+            names = client_names(self.transport)
+            account = await server.doorkeeper.authenticate(bind, self._peer, names)
         except BindRefused as refusal:
             await self._refuse(bind, refusal)
         else:
@@ -320,6 +377,25 @@ class SmppConnection(Protocol):
 
     async def _refuse(self, bind: Bind, refusal: BindRefused) -> None:
         server = self.server
+        self._tell_refused(bind, refusal)
+        penalty = server.penalties.failed(
+            self._peer,
+            server.clock.seconds(),
+            wrong_credentials=isinstance(refusal, WrongCredentials),
+        )
+        if penalty.locked_out:
+            self.log.warning(
+                "locked_out",
+                peer=self._peer,
+                failures=penalty.locked_out,
+                seconds=server.penalties.lockout_time,
+            )
+        if penalty.pause:
+            await deferLater(server.clock, penalty.pause)
+        self.run(self.session.bind_refused(bind, refusal.command_status))
+
+    def _tell_refused(self, bind: Bind, refusal: BindRefused) -> None:
+        server = self.server
         status = name_of(CommandStatus, refusal.command_status)
         server.metrics.binds(BIND_TYPES[bind.command_id], status).inc()
         known = server.doorkeeper.knows(bind.system_id)
@@ -332,10 +408,6 @@ class SmppConnection(Protocol):
             command_status=status,
             detail=refusal.detail,
         )
-        pause = server.penalties.failed(self._peer, server.clock.seconds())
-        if pause:
-            await deferLater(server.clock, pause)
-        self.run(self.session.bind_refused(bind, refusal.command_status))
 
     def _bind_failed(self, failure: Failure, bind: Bind) -> None:
         """A fault of ours: the edge of the session, where it is logged and answered."""
@@ -352,7 +424,7 @@ class SmppConnection(Protocol):
         e.Submit: _submit,
         e.Inquire: _inquire,
         e.Answered: _answered,
-        e.PauseReading: _hold_back,
+        e.PauseReading: _hold,
         e.ResumeReading: _go_on,
         e.Flag: _flag,
         e.Close: _close,

@@ -1,13 +1,14 @@
 """The SMPP listener: what all connections share, their one beat, and the way to end them.
 
-All timers of all sessions hang on one beat twice a second: a timer is never early and at
-most half a second late.
+All timers of all sessions hang on one beat, at which a tenth of the sessions has its turn: a
+timer is never early and at most half a second late.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -16,23 +17,28 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 
-from gateway.bridge.accounts import Account, BindPenalties
+from gateway.bridge.accounts import Account
 from gateway.bridge.journey import Origin
+from gateway.bridge.penalties import BindPenalties
 from gateway.bridge.submissions import Respond
 from gateway.metrics import Metrics
+from gateway.net.connection_limits import ConnectionLimits
+from gateway.net.door import Door
 from gateway.net.smpp_connection import SmppConnection
+from gateway.net.turns import Turns
 from gateway.smpp.constants import CommandId
 from gateway.smpp.effects import Inquiry, Submission
 from gateway.smpp.pdu import Bind
 from gateway.smpp.session import SessionLimits
 
-_BEAT: Final = 0.5  # seconds; how late a timer may be
+_ROUND: Final = 0.5  # seconds in which every session has its turn; how late a timer may be
+_TURNS: Final = 10
 
 
 class Doorkeeper(Protocol):
     """Who decides about binds: `bridge.accounts.Accounts`."""
 
-    def authenticate(self, bind: Bind, peer: str) -> Deferred[Account]: ...
+    def authenticate(self, bind: Bind, peer: str, names: Iterable[str]) -> Deferred[Account]: ...
 
     def knows(self, system_id: str) -> bool: ...
 
@@ -68,10 +74,35 @@ class Dispatches(Protocol):
     def writable(self, receiver: SmppConnection) -> None: ...
 
 
-class SmppServer(Factory):
-    """What all connections share, and the way to end them all."""
+# Why the door refuses a connection, in words.
+_REFUSED: Final = {
+    "allow": "the address is not in the listener's allow list",
+    "total": "as many connections are open as smpp.max_connections lets in",
+    "per_address": "the address has as many as smpp.max_connections_per_address lets in",
+}
+
+
+class SmppListener(Factory):
+    """One address that SMPP clients connect to."""
 
     noisy = False
+
+    def __init__(self, server: SmppServer, name: str) -> None:
+        self.server = server
+        self.name = name
+
+    def buildProtocol(self, addr: IAddress | None) -> SmppConnection | None:
+        return self.server.accept(self.name, getattr(addr, "host", ""))
+
+    def startFactory(self) -> None:
+        self.server.listening_begun()
+
+    def stopFactory(self) -> None:
+        self.server.listening_ended()
+
+
+class SmppServer:
+    """What all connections share, and the way to end them all."""
 
     def __init__(
         self,
@@ -84,9 +115,13 @@ class SmppServer(Factory):
         dispatcher: Dispatches,
         metrics: Metrics,
         log: FilteringBoundLogger,
+        door: Door | None = None,
+        penalties: BindPenalties | None = None,
+        connection_limits: ConnectionLimits | None = None,
     ) -> None:
         self.clock = clock
         self.limits = limits
+        self.connection_limits = connection_limits or ConnectionLimits()
         self.system_id = system_id
         self.doorkeeper = doorkeeper
         self.relay = relay
@@ -94,25 +129,49 @@ class SmppServer(Factory):
         self.dispatcher = dispatcher
         self.metrics = metrics
         self.log = log
-        self.penalties = BindPenalties()
+        self.door = door or Door()
+        self.penalties = penalties or BindPenalties()
         self.connections: set[SmppConnection] = set()
         self.sent: Counter[CommandId] = Counter()  # PDUs, until the next exposition
         self._session_ids = itertools.count(1)
+        self._turns = Turns(_TURNS, _ROUND)
         self._beat = LoopingCall(self._tick)
         self._beat.clock = clock
         self._all_gone: Deferred[None] | None = None
+        self._stopping = False
+        self._listening = 0
 
-    def buildProtocol(self, addr: IAddress | None) -> SmppConnection:
-        return SmppConnection(self, f"s{next(self._session_ids)}")
+    def listener(self, name: str) -> SmppListener:
+        """What listens, as "smpp" or "smpp_tls"; each has its own `allow` list at the door."""
+        return SmppListener(self, name)
 
-    def doStart(self) -> None:
-        super().doStart()  # type: ignore[no-untyped-call]
-        self._beat.start(_BEAT, now=False)
+    def listening_begun(self) -> None:
+        self._listening += 1
+        if not self._beat.running:
+            self._beat.start(self._turns.beat, now=False)
 
-    def doStop(self) -> None:
-        super().doStop()  # type: ignore[no-untyped-call]
-        if self._beat.running and not self.connections:
+    def listening_ended(self) -> None:
+        self._listening -= 1
+        if self._beat.running and not self._listening and not self.connections:
             self._beat.stop()
+
+    def accept(self, listener: str, peer: str) -> SmppConnection | None:
+        """The connection of a client that may come in, None for others."""
+        if self._stopping:  # its PROXY header came late: it would be served, and never unbound
+            return None
+        reason = self.door.refusal(listener, peer)
+        if reason:
+            self.turned_away(listener, peer, reason, _REFUSED[reason])
+            return None
+        number = next(self._session_ids)
+        return SmppConnection(self, f"s{number}", listener, turn=number % _TURNS)
+
+    def turned_away(self, listener: str, peer: str, reason: str, detail: str) -> None:
+        """Say and count that a connection was closed before anything was read of it."""
+        self.metrics.connections_refused(listener, reason).inc()
+        self.log.warning(
+            "connection_refused", listener=listener, peer=peer, reason=reason, detail=detail
+        )
 
     def refresh_metrics(self) -> None:
         """Bring the metrics up to date with what was counted since the last exposition."""
@@ -121,23 +180,49 @@ class SmppServer(Factory):
         for command_id, count in self.sent.items():
             self.metrics.pdus("out", command_id.name).inc(count)
         self.sent.clear()
-        in_flight = sum(connection.session.in_flight for connection in self.connections)
-        self.metrics.submits_in_flight.set(in_flight)
+        locked_out = self.penalties.addresses_locked_out(self.clock.seconds())
+        self.metrics.locked_out.set(locked_out)
 
     def _tick(self) -> None:
         now = self.clock.seconds()
-        for connection in tuple(self.connections):
+        due = self._turns.due(now)
+        for connection in [one for one in self.connections if one.turn in due]:
             if now >= connection.gone_by:
                 connection.transport.abortConnection()
                 continue
-            try:
-                connection.run(connection.session.tick(now))
-            except Exception:
-                self.log.error("session_failed", exc_info=True)
-                connection.drop()
+            self._guarded(connection, connection.tick, now)
+
+    def _guarded(self, connection: SmppConnection, do: Callable[..., None], *args: object) -> None:
+        """A fault of ours ends the one connection; the others never hear of it."""
+        try:
+            do(*args)
+        except Exception:
+            connection.log.error("session_failed", exc_info=True)
+            connection.drop()
+
+    def relimit(self, limits: SessionLimits, connection_limits: ConnectionLimits) -> None:
+        """Go by these limits from now on, and by the accounts' settings as they are now.
+
+        The sessions that are there do too.
+        """
+        self.limits = limits
+        self.connection_limits = connection_limits
+        for connection in tuple(self.connections):
+            self._guarded(connection, connection.relimit)
+
+    def dismiss(self, admitted: Callable[[Account], bool]) -> int:
+        """Have the sessions of accounts that are not `admitted` finish and unbind; how many."""
+        now = self.clock.seconds()
+        dismissed = 0
+        for connection in tuple(self.connections):
+            if connection.account is not None and not admitted(connection.account):
+                connection.run(connection.session.shut_down(now))
+                dismissed += 1
+        return dismissed
 
     def shut_down(self) -> Deferred[None]:
         """Let every session finish and unbind; fires when the last connection is gone."""
+        self._stopping = True
         self._all_gone = Deferred()
         now = self.clock.seconds()
         for connection in tuple(self.connections):

@@ -1,8 +1,6 @@
-"""Asks the API: a request, a bounded retry, a judgement.
+"""The API as functions of a message: what is asked, with whose credentials, and what it means.
 
-The one rule that matters stands here: only a request that certainly was not sent is tried
-again, and only within its deadline. The API has no idempotency key, so whatever may have
-been read by it is never repeated.
+How often each is tried, and who waits while the API is out of reach, stands in `attempts`.
 """
 
 from __future__ import annotations
@@ -14,23 +12,22 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
+import structlog
+from structlog.typing import FilteringBoundLogger
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import deferLater
 
 from gateway.metrics import Metrics
+from gateway.omnichannel.attempts import Attempts, Exchange
+from gateway.omnichannel.availability import Availability
 from gateway.omnichannel.outcome import Outcome, Override, judge, judge_failure, judge_inquiry
 from gateway.omnichannel.payload import Delivery, SmsRequest, encode, read_delivery
-from gateway.omnichannel.transport import FailureKind, HttpAnswer, HttpResult, Transport
+from gateway.omnichannel.transport import HttpAnswer, HttpResult, Transport
 from gateway.smpp.constants import CommandStatus
 
 Judge = Callable[[int, bytes, tuple[Override, ...]], Outcome]
 
 _SEND: Final = "/omnimessage"
-_FIRST_PAUSE: Final = 0.1  # seconds before the second attempt; doubles with each further one
-_LONGEST_PAUSE: Final = 2.0
-_TRANSPORT_SLACK: Final = 0.25  # by how much a transport may overrun its timeout
-_SHORTEST_TIMEOUT: Final = 0.05  # seconds; with less left, another attempt is no use
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,11 @@ class Credentials:
 
 
 class OmnichannelClient:
-    """The API as functions of a message; `clock` is the reactor."""
+    """The API as functions of a message; `clock` is the reactor.
+
+    `overrides` and the two settings of `availability` may be replaced at any time; what is
+    under way is judged by the new ones.
+    """
 
     def __init__(
         self,
@@ -63,19 +64,25 @@ class OmnichannelClient:
         clock: IReactorTime,
         metrics: Metrics,
         overrides: tuple[Override, ...] = (),
+        *,
+        fail_fast_after: float = 2.0,
+        probe_interval: float = 1.0,
+        log: FilteringBoundLogger | None = None,
     ) -> None:
+        self.overrides = overrides
+        self.availability = Availability(fail_fast_after, probe_interval)
         self._transport = transport
         self._clock = clock
-        self._overrides = overrides
-        self._requests = metrics.api_requests
-        self._seconds = metrics.api_request_duration
+        self._attempts = Attempts(
+            transport, clock, metrics, self.availability, log or structlog.get_logger()
+        )
 
     def send(self, sms: SmsRequest, credentials: Credentials, seconds: float) -> Deferred[Outcome]:
         """The outcome, within `seconds` from now. The Deferred never fails."""
         ask = partial(
             self._transport.post, _SEND, encode(sms), authorization=credentials.authorization
         )
-        return self._ask(_Exchange(ask, judge, self._clock.seconds() + seconds))
+        return self._ask(ask, judge, seconds)
 
     def status(
         self, omnimessage_id: str, credentials: Credentials, seconds: float
@@ -92,7 +99,7 @@ class OmnichannelClient:
             f"{_SEND}/{quote(omnimessage_id, safe='')}/status",
             authorization=credentials.authorization,
         )
-        asked = self._ask(_Exchange(ask, judge_status, self._clock.seconds() + seconds))
+        asked = self._ask(ask, judge_status, seconds)
         return asked.addCallback(lambda outcome: (outcome, found[-1] if found else Delivery()))
 
     def cancel(
@@ -108,48 +115,18 @@ class OmnichannelClient:
             f"{_SEND}/{quote(omnimessage_id, safe='')}",
             authorization=credentials.authorization,
         )
-        return self._ask(_Exchange(ask, judge_cancel, self._clock.seconds() + seconds))
+        return self._ask(ask, judge_cancel, seconds)
 
-    def _ask(self, exchange: _Exchange) -> Deferred[Outcome]:
-        started = self._clock.seconds()
-        timeout = exchange.deadline - started - _TRANSPORT_SLACK
-        result = exchange.ask(timeout=max(timeout, _SHORTEST_TIMEOUT))
-        return result.addCallback(self._judge, exchange, started)
-
-    def _judge(
-        self, result: HttpResult, exchange: _Exchange, started: float
-    ) -> Outcome | Deferred[Outcome]:
-        now = self._clock.seconds()
-        self._seconds.observe(now - started)
-        if isinstance(result, HttpAnswer):
-            outcome = exchange.judge(result.status, result.body, self._overrides)
-        else:
-            outcome = judge_failure(
+    def _ask(
+        self, call: Callable[..., Deferred[HttpResult]], judge: Judge, seconds: float
+    ) -> Deferred[Outcome]:
+        def read(result: HttpResult) -> Outcome:
+            if isinstance(result, HttpAnswer):
+                return judge(result.status, result.body, self.overrides)
+            return judge_failure(
                 sent=result.sent,
                 detail=f"{result.kind.value}: {result.detail}",
-                overrides=self._overrides,
+                overrides=self.overrides,
             )
-        self._requests(outcome.verdict.value).inc()
-        if isinstance(result, HttpAnswer) or result.sent or result.kind is FailureKind.CLOSED:
-            return outcome
-        pause = exchange.next_pause()
-        if now + pause + _SHORTEST_TIMEOUT + _TRANSPORT_SLACK > exchange.deadline:
-            return outcome
-        paused: Deferred[None] = deferLater(self._clock, pause)
-        return paused.addCallback(lambda _: self._ask(exchange))
 
-
-class _Exchange:
-    """One request, over all its attempts: how it is made, and how its answer is read."""
-
-    __slots__ = ("_pause", "ask", "deadline", "judge")
-
-    def __init__(self, ask: Callable[..., Deferred[HttpResult]], judge: Judge, deadline: float):
-        self.ask = ask
-        self.judge = judge
-        self.deadline = deadline
-        self._pause = _FIRST_PAUSE / 2
-
-    def next_pause(self) -> float:
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
-        return self._pause
+        return self._attempts.start(Exchange(call, read, self._clock.seconds() + seconds))

@@ -177,10 +177,14 @@ def judge(status: int, body: bytes, overrides: tuple[Override, ...] = ()) -> Out
         if accepted is not None:
             return Outcome(Verdict.ACCEPTED, _S.ESME_ROK, accepted.omnimessage_id, status)
         # It may well have been accepted, but there is no id to answer with.
-        return _overridden(
-            UNKNOWN, status, ApiError(detail="2xx without omnimessage_id"), overrides
-        )
-    errors = read_errors(body)
+        return judge_unread(status, "2xx without omnimessage_id", overrides)
+    return judge_errors(status, read_errors(body), overrides)
+
+
+def judge_errors(
+    status: int, errors: tuple[ApiError, ...], overrides: tuple[Override, ...] = ()
+) -> Outcome:
+    """What an answer means that is none of success; an entry of a bulk answer counts as 400."""
     row = BY_STATUS.get(status) or BY_STATUS.get(status // 100 * 100, UNKNOWN)
     error = errors[0] if errors else NO_ERROR
     if status == 400:
@@ -188,6 +192,11 @@ def judge(status: int, body: bytes, overrides: tuple[Override, ...] = ()) -> Out
         error = next((found for found in errors if found.field in BY_FIELD), error)
         row = row._replace(command_status=BY_FIELD.get(error.field, row.command_status))
     return _overridden(row, status, error, overrides)
+
+
+def judge_unread(status: int, detail: str, overrides: tuple[Override, ...] = ()) -> Outcome:
+    """What a 2xx means that does not say what it must: accepted or not, nobody knows."""
+    return _overridden(UNKNOWN, status, ApiError(detail=detail), overrides)
 
 
 def judge_inquiry(
@@ -201,8 +210,7 @@ def judge_inquiry(
     if 200 <= status < 300:
         if ANSWERS[unknown_message](body) and not read_errors(body):
             return Outcome(Verdict.ANSWERED, _S.ESME_ROK, "", status)
-        error = ApiError(detail="2xx without the answer that was asked for")
-        return _overridden(UNKNOWN, status, error, overrides)
+        return judge_unread(status, "2xx without the answer that was asked for", overrides)
     if status in {400, 404}:
         errors = read_errors(body)
         error = errors[0] if errors else NO_ERROR

@@ -97,7 +97,12 @@ def read_accepted(body: bytes) -> Accepted | None:
 
 def read_errors(body: bytes) -> tuple[ApiError, ...]:
     """The errors of a body, () when it is not the API's: proxies answer what they like."""
-    errors = object_of(body).get("errors")
+    return errors_of(object_of(body))
+
+
+def errors_of(found: dict[str, Any]) -> tuple[ApiError, ...]:
+    """The errors of an object, an answer or an entry of one; () when there are none."""
+    errors = found.get("errors")
     if not isinstance(errors, list):
         return ()
     return tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import logging
 import ssl
 import time
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from gateway.omnichannel.transport import (
 _CHUNK = 65_536
 _AFTER_DEADLINE = 1.0  # seconds later than the reactor's own clock, which is the one that decides
 _WITHOUT_BODY = (204, 304)
+# Its warning about a head that was cut off quotes the answer; what to think of one, is told here.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 class Caller:

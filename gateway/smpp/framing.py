@@ -25,6 +25,7 @@ STRANGERS: Final[dict[bytes, str]] = {
     b"PRI ": "an HTTP/2 client",
     b"SSH-": "an SSH client",
     b"PROX": "a PROXY protocol header",
+    b"\r\n\r\n": "a PROXY protocol header",  # version 2
 }
 
 

@@ -35,7 +35,17 @@ from gateway.smpp.constants import RESPONSE_BIT, CommandId, CommandStatus, Inter
 from gateway.smpp.framing import BadLength, Framer
 from gateway.smpp.own_requests import OwnRequests
 from gateway.smpp.receipt import addressed
-from gateway.smpp.states import BOUND, BOUND_AS, MOVES, RECEIVING, UNSERVED, Move, State
+from gateway.smpp.states import (
+    BOUND,
+    BOUND_AS,
+    INQUIRIES,
+    MOVES,
+    RECEIVING,
+    SUBMISSIONS,
+    UNSERVED,
+    Move,
+    State,
+)
 from gateway.smpp.timers import Due, TimerLimits, Timers
 from gateway.smpp.versions import Response, adapted, status_for, version_of
 
@@ -51,6 +61,7 @@ _WITH_BODY: Final = (
     p.CancelSm,
     p.ReplaceSm,
 )
+_WORK: Final = (*SUBMISSIONS, *INQUIRIES)
 _MISSES_ALLOWED: Final = 1  # unanswered enquire_links; one more closes
 _OFFENCES_ALLOWED: Final = 1  # requests before the bind; one more closes
 
@@ -197,6 +208,11 @@ class Session:
             case Move.ALREADY_BOUND:
                 detail = "the session is bound already"
                 return [self._refuse(command_id, sequence_number, _S.ESME_RALYBND, detail)]
+            case Move.WRONG_STATE if command_id in _WORK and self._ours.awaits(CommandId.unbind):
+                # It crossed our unbind on its way. ESME_RINVBNDSTS would be final: Kannel
+                # gives such a message up, and sends it again after ESME_RMSGQFUL.
+                detail = "the gateway is unbinding this session"
+                return [self._refuse(command_id, sequence_number, _S.ESME_RMSGQFUL, detail)]
             case Move.WRONG_STATE:
                 detail = f"not allowed in state {self.state.name}"
                 effects: list[e.Effect] = [
@@ -240,14 +256,19 @@ class Session:
         if self.state is State.CLOSED:
             return [e.Flag("answer_after_close")]
         effects: list[e.Effect] = [e.Send(adapted(response, self.interface_version))]
-        held = self._held
-        # Not at the first free place: resuming per response would cost more than it gives.
-        window = self.limits.window
-        if held is not None and self.in_flight <= window - max(1, window // 4):
-            self._held = None
-            effects += self._hand_on(held)
-            effects += self._take(now)
+        if self._held is not None:
+            effects += self._let_on(now)
         return effects + self._settled(now)
+
+    def _let_on(self, now: float) -> list[e.Effect]:
+        """Go on behind the request that found the window full, once there is room."""
+        held, window = self._held, self.limits.window
+        # Not at the first free place: resuming per response would cost more than it gives.
+        room = self.in_flight <= window - max(1, window // 4)
+        if held is None or not (room or self.limits.throttle_when_full):
+            return []
+        self._held = None
+        return self._hand_on(held) + self._take(now)
 
     def _refuse(
         self, command_id: int, sequence_number: int, status: CommandStatus, detail: str
@@ -292,6 +313,25 @@ class Session:
             e.Send(response_to(bind.command_id, bind.sequence_number, shown)),
             self._closed("bind refused"),
         ]
+
+    # New settings for a session that goes on.
+
+    def relimit(self, limits: SessionLimits) -> None:
+        """Go by other limits from now on; the window stays its account's.
+
+        What the session waits for already, it waits for as long as it would have.
+        """
+        own = self.limits
+        self.limits = replace(limits, window=own.window, throttle_when_full=own.throttle_when_full)
+        self._timers.limits = limits.timers
+        if self.state is not State.CLOSED:
+            bound = self.state is not State.OPEN
+            self._framer.limit = limits.max_pdu if bound else limits.max_pdu_before_bind
+
+    def apply_window(self, window: int, throttle_when_full: bool, now: float) -> list[e.Effect]:
+        """The account has another window, or another answer to what is beyond it."""
+        self.limits = replace(self.limits, window=window, throttle_when_full=throttle_when_full)
+        return [] if self.state is State.CLOSED else self._let_on(now)
 
     # Requests of our own.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench import backlog
-from bench.gateways import SYSTEM_ID
+from bench.configuration import SYSTEM_ID
 from gateway.smpp.codec import decode
 from gateway.smpp.pdu import DeliverSm
 from gateway.store.sql import SqlStore

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.gateways import configuration
+from bench.configuration import configuration
 
 VALUES: dict[str, Any] = {
     "smpp_port": 1,

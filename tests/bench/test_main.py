@@ -9,7 +9,7 @@ from bench.children import Failed
 
 ALL = [
     *("compare", "matrix", "idle", "flood", "parts", "pending"),
-    *("receipts", "requested", "backlog"),
+    *("receipts", "requested", "backlog", "binds", "storm"),
 ]
 
 

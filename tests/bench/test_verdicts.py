@@ -23,7 +23,8 @@ from bench.scenarios import (
     THIS_TREE,
     Measured,
 )
-from bench.verdicts import Verdict, verdicts
+from bench.verdict import Verdict
+from bench.verdicts import verdicts
 
 
 def with_rounds(rows: dict[tuple[Measured, str], list[float]]) -> Results:
@@ -56,8 +57,8 @@ def test_each_ratio_has_its_own_rows() -> None:
     assert named(found, "bare pycurl loop, 4 x 100").word == "PASS"
     assert named(found, "bare libcurl engine").values == [4.0, 5.0, 5.0]
     assert named(found, "bare libcurl engine").word == "MISS"
-    assert named(found, "messages/s").values == [9, 8, 1]
-    assert named(found, "messages/s").word == "PASS"
+    assert named(found, "messages/s with libcurl").values == [9, 8, 1]
+    assert named(found, "messages/s with libcurl").word == "PASS"
     assert named(found, "window 1").values == [1.25, 1.0, 1.0]
     assert named(found, "window 1").word == "PASS"
 
@@ -190,3 +191,45 @@ def test_the_figures_stand_for_what_they_name() -> None:
     assert (FEW_WAITING.waiting, MANY_WAITING.waiting) == (1_000, 1_000_000)
     assert {(s.binds, s.window, s.messages) for s in (ASKED, NOT_ASKED)} == {(4, 100, True)}
     assert (CALLBACKS.messages, CALLBACKS_QUIET.messages) == (True, False)
+
+
+def test_many_binds_are_judged_by_their_own_p99() -> None:
+    found = with_rounds(
+        {
+            (scenarios.MANY_BOUND, "p99_ms"): [20, 51, 40],
+            (scenarios.MANY_BOUND, "unanswered"): [0, 0, 0],
+            (scenarios.MANY_BOUND, "kib"): [5, 6, 7],
+            (scenarios.FEW_BOUND, "p99_ms"): [10, 17, 10],
+        }
+    )
+    p99 = named(found, "p99 of 1,000 messages/s with 5,000 bound")
+    assert (p99.value, p99.limit, p99.word) == (40, 50, "PASS")
+    assert named(found, "enquire_links without an answer").word == "PASS"
+    assert named(found, "memory of a bound session that answers").value == 6
+    told = named(found, "p99 with 5,000 bound / with 50")
+    assert (told.values, told.word) == ([2, 3, 4], "told")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name", "word"),
+    [
+        (scenarios.STORM_OF_ONE, "p50", "PASS"),
+        (scenarios.STORM_OF_ONE, "p99", "MISS"),
+        (scenarios.STORM_OF_MANY, "p50", "PASS"),
+        (scenarios.STORM_OF_MANY, "p99", "MISS"),
+    ],
+)
+def test_a_storm_is_judged_by_the_quiet_of_its_round(
+    scenario: scenarios.PacedScenario, name: str, word: str
+) -> None:
+    found = with_rounds(
+        {
+            (scenario, "p50_ms"): [2, 3, 12],
+            (scenario, "p99_ms"): [20, 61, 90],
+            (scenarios.CALM, "p50_ms"): [1, 2, 4],
+            (scenarios.CALM, "p99_ms"): [10, 10, 10],
+        }
+    )
+    verdict = named(found, f"{name} under a bind storm from {scenario.storm}")
+    assert verdict.values == ([2, 1.5, 3] if name == "p50" else [2, 6.1, 9])
+    assert (verdict.limit, verdict.word) == (2, word)

@@ -41,6 +41,7 @@ from gateway.store.operations import (
 )
 from gateway.store.schema import AWAITED, DEAD_RECEIPTS, RECEIPTS
 from gateway.store.sql import SqlStore
+from tests.bridge.memory_database import URL, open_store
 
 
 class DirectStore:
@@ -50,8 +51,8 @@ class DirectStore:
     operation fails; those of the type `failing` do in any case.
     """
 
-    def __init__(self, max_parts: int = 10_000, url: str = "sqlite://") -> None:
-        self.real = SqlStore(url, max_parts=max_parts)
+    def __init__(self, max_parts: int = 10_000, url: str = URL) -> None:
+        self.real = open_store(max_parts) if url == URL else SqlStore(url, max_parts=max_parts)
         self.holding = False
         self.held: list[Callable[[], None]] = []
         self.broken = False

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher, extract_parameters
 from twisted.internet.defer import Deferred, DeferredList
 
 from gateway.bridge import passwords
-from gateway.bridge.accounts import Account, Accounts, BindPenalties, BindRefused
+from gateway.bridge.accounts import Account, Accounts, BindRefused, WrongCredentials
 from gateway.bridge.passwords import HASHER, PasswordCheck
 from gateway.config import AccountSettings
 from gateway.omnichannel.client import Credentials
@@ -57,10 +58,11 @@ class Door:
         password: str = "secret8",
         peer: str = ALLOWED,
         kind: type[Bind] = BindTransceiver,
+        names: tuple[str, ...] = (),
     ) -> Account | BindRefused:
         bind = kind(1, system_id=system_id, password=password)
         try:
-            found = self._in_reactor(self.accounts.authenticate, bind, peer)
+            found = self._in_reactor(self.accounts.authenticate, bind, peer, names)
         except BindRefused as refusal:
             return refusal
         assert isinstance(found, Account)
@@ -111,6 +113,91 @@ def test_wrong_credentials(make: MakeDoor, system_id: str, password: str) -> Non
     assert bank.binds == 0
 
 
+@pytest.mark.parametrize(
+    ("required", "names", "detail"),
+    [
+        (["bank"], ("bank",), ""),
+        (["Bank.Example"], ("bank.example",), ""),
+        (["bank.example"], ("BANK.example",), ""),
+        (["other", "bank"], ("gateway", "bank"), ""),
+        (["bank"], (), "the account binds over TLS with a client certificate only"),
+        (["bank"], ("bank2",), "the certificate's names are not in the account's tls_client_names"),
+        (["*"], ("bank",), "the certificate's names are not in the account's tls_client_names"),
+        ([], (), ""),
+        ([], ("bank",), ""),
+    ],
+)
+def test_the_names_of_a_client_certificate(
+    make: MakeDoor, required: list[str], names: tuple[str, ...], detail: str
+) -> None:
+    answer = make(account(tls_client_names=required)).knock(names=names)
+    if detail:
+        assert refused(answer) == ("ESME_RBINDFAIL", detail)
+        assert not isinstance(answer, WrongCredentials)
+    else:
+        assert isinstance(answer, Account)
+
+
+def test_a_stranger_learns_no_name_from_what_else_is_wrong(make: MakeDoor) -> None:
+    """Neither an allow list, nor a certificate, nor a disabled account shows without a password."""
+    bank = account(allow=["198.51.100.1"], tls_client_names=["x"], enabled=False, bind_types=[])
+    door = make(bank)
+    assert refused(door.knock("bank", "wrong"))[0] == refused(door.knock("nobody", "wrong"))[0]
+
+
+def costs(hashes: list[str]) -> list[tuple[int, int, int]]:
+    parameters = [extract_parameters(each) for each in hashes]
+    return [(each.memory_cost, each.time_cost, each.parallelism) for each in parameters]
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The hashes that were checked, each once for every check."""
+    hashes: list[str] = []
+    verify = passwords._verify
+
+    def counting(password_hash: str, password: bytes) -> bool:
+        hashes.append(password_hash)
+        return verify(password_hash, password)
+
+    monkeypatch.setattr(passwords, "_verify", counting)
+    return hashes
+
+
+def test_a_name_costs_one_hash_whether_it_exists_or_not(make: MakeDoor, hashed: list[str]) -> None:
+    door = make(account(), account("listed", allow=["198.51.100.1"]))
+    for system_id in ("bank", "listed", "nobody", "nobody", ""):
+        assert isinstance(door.knock(system_id, "wrong"), WrongCredentials)
+    assert costs(hashed) == costs([HASH]) * 5
+    assert len(set(hashed)) == 4, "two accounts share a hash, strangers have none"
+
+
+def test_without_any_account_a_name_costs_the_same(make: MakeDoor, hashed: list[str]) -> None:
+    assert isinstance(make().knock("bank"), WrongCredentials)
+    assert costs(hashed) == costs([HASH])
+
+
+def test_unknown_names_cost_what_known_ones_cost_where_costs_differ(
+    make: MakeDoor, hashed: list[str]
+) -> None:
+    """Each is like one of the accounts, and always like the same one."""
+    light = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash("secret8")
+    lighter = PasswordHasher(time_cost=1, memory_cost=32, parallelism=2).hash("secret8")
+    settings = AccountSettings(system_id="x", password_hash="x")
+    door = make(
+        *(
+            Account(settings.model_copy(update={"system_id": name}), each, SHARED)
+            for name, each in (("a", light), ("b", lighter))
+        )
+    )
+    names = [f"stranger{number}" for number in range(40)]
+    for name in (*names, *names):
+        door.knock(name, "secret8")
+    found = costs(hashed)
+    assert set(found) == {(64, 1, 1), (32, 1, 2)}
+    assert found[:40] == found[40:]
+
+
 def test_the_password_of_another_account(make: MakeDoor) -> None:
     other = Account(
         AccountSettings(system_id="demo", password_hash="x"), HASHER.hash("other"), SHARED
@@ -122,8 +209,9 @@ def test_the_password_of_another_account(make: MakeDoor) -> None:
 
 ORDER = [
     # what is wrong, and how it is refused; the earlier hides the later
-    ("address", "ESME_RBINDFAIL", "this address is not in the account's allow list"),
     ("password", "ESME_RINVPASWD", "wrong password"),
+    ("address", "ESME_RBINDFAIL", "this address is not in the account's allow list"),
+    ("names", "ESME_RBINDFAIL", "the account binds over TLS with a client certificate only"),
     ("disabled", "ESME_RBINDFAIL", "the account is disabled"),
     ("bind_type", "ESME_RBINDFAIL", "the account may not bind as transceiver"),
     ("max_binds", "ESME_RBINDFAIL", "the account has its max_binds of 1"),
@@ -142,6 +230,7 @@ ORDER = [
 def test_every_refusal_and_which_comes_first(make: MakeDoor, wrong: set[str]) -> None:
     bank = account(
         allow=["192.0.2.0/24"],
+        tls_client_names=["bank.example"],
         enabled="disabled" not in wrong,
         bind_types=["receiver"] if "bind_type" in wrong else ["transceiver"],
         max_binds=1,
@@ -150,6 +239,7 @@ def test_every_refusal_and_which_comes_first(make: MakeDoor, wrong: set[str]) ->
     answer = make(bank).knock(
         password="wrong" if "password" in wrong else "secret8",
         peer=ELSEWHERE if "address" in wrong else ALLOWED,
+        names=() if "names" in wrong else ("bank.example",),
     )
     expected = next(((row[1], row[2]) for row in ORDER if row[0] in wrong), None)
     if expected is None:
@@ -157,6 +247,7 @@ def test_every_refusal_and_which_comes_first(make: MakeDoor, wrong: set[str]) ->
         assert bank.binds == 1
     else:
         assert refused(answer) == expected
+        assert isinstance(answer, WrongCredentials) is ("password" in wrong)
         assert bank.binds == taken, "a refused bind takes no place"
 
 
@@ -223,10 +314,9 @@ def test_a_storm_of_binds_is_told_to_come_back(
     in_reactor(a_storm)
     try:
         for system_id in ("bank", "nobody"):
-            assert refused(door.knock(system_id, "storm")) == (
-                "ESME_RBINDFAIL",
-                "too many binds are being checked",
-            )
+            answer = door.knock(system_id, "storm")
+            assert refused(answer) == ("ESME_RBINDFAIL", "too many binds are being checked")
+            assert not isinstance(answer, WrongCredentials)
         assert bank.binds == 0
     finally:
         go.set()
@@ -341,58 +431,3 @@ def test_what_the_api_signs_the_reports_of_an_account_with(check: PasswordCheck)
     assert accounts.api_passwords("bank") == ["key"]
     assert accounts.api_passwords("shop") == ["shops"]
     assert accounts.api_passwords("gone") == ["key", "shops"]
-
-
-# Penalties
-
-
-def test_the_first_failure_is_answered_at_once_and_each_further_one_later() -> None:
-    penalties = BindPenalties()
-    waits = [penalties.failed(ELSEWHERE, 100.0 + count) for count in range(9)]
-    assert waits == [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
-
-
-def test_a_wait_stays_bounded_for_ever() -> None:
-    penalties = BindPenalties()
-    waits = [penalties.failed(ELSEWHERE, 0.0) for _ in range(5_000)]
-    assert max(waits) == waits[-1] == 5.0
-
-
-def test_each_address_has_its_own() -> None:
-    penalties = BindPenalties()
-    for _ in range(5):
-        penalties.failed(ELSEWHERE, 0.0)
-    assert penalties.failed(ALLOWED, 0.0) == 0.0
-
-
-def test_a_bind_that_succeeds_forgives() -> None:
-    penalties = BindPenalties()
-    for _ in range(5):
-        penalties.failed(ELSEWHERE, 0.0)
-    penalties.passed(ELSEWHERE)
-    penalties.passed("never seen")
-    assert penalties.failed(ELSEWHERE, 0.0) == 0.0
-
-
-def test_time_forgives() -> None:
-    penalties = BindPenalties()
-    for _ in range(5):
-        penalties.failed(ELSEWHERE, 0.0)
-    assert penalties.failed(ELSEWHERE, 59.0) == 4.0
-    assert penalties.failed(ELSEWHERE, 118.0) == 5.0
-    assert penalties.failed(ELSEWHERE, 179.0) == 0.0
-
-
-def test_addresses_without_end_do_not_fill_the_memory() -> None:
-    penalties = BindPenalties()
-    penalties.failed("first", 0.0)
-    for count in range(9_999):
-        penalties.failed(f"2001:db8::{count:x}", 0.0)
-    assert penalties.failed("first", 0.0) == 0.25  # still known, and now the newest
-    for count in range(9_999, 19_998):
-        penalties.failed(f"2001:db8::{count:x}", 0.0)
-    assert penalties.failed("first", 0.0) == 0.5
-    for count in range(19_998, 29_998):
-        penalties.failed(f"2001:db8::{count:x}", 0.0)
-    assert penalties.failed("first", 0.0) == 0.0  # pushed out by ten thousand others
-    assert penalties.failed("2001:db8::0", 0.0) == 0.0

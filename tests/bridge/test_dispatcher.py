@@ -852,6 +852,6 @@ def test_each_receipt_is_acknowledged_once_and_in_order(steps: list[tuple[Any, .
     for number in range(1, 5):
         order = [stat for name, stat in acknowledged if name == f"m{number}"]
         assert order in (["ACCEPTD", "DELIVRD"], ["ACCEPTD"], ["DELIVRD"], [])
-    assert desk.dispatcher._settling.held == 0
+    assert desk.dispatcher.settling.held == 0
     assert desk.dispatcher._flights == {}
     assert desk.dispatcher._precedence._queues == {}

@@ -55,6 +55,24 @@ def test_room_is_that_of_all() -> None:
     assert outbox(Chair("a", 3), Chair("b", 4)).room(0.0) == 7
 
 
+def test_among_thousands_not_all_are_asked_for_their_room() -> None:
+    asked = 0
+
+    class Counting(Chair):
+        @property
+        def room(self) -> int:
+            nonlocal asked
+            asked += 1
+            return 10
+
+        @room.setter
+        def room(self, value: int) -> None: ...
+
+    found = outbox(*(Counting(str(number)) for number in range(5_000)))
+    assert found.room(0.0) >= 1_000
+    assert asked <= 100
+
+
 @pytest.mark.parametrize(("failures", "pause"), [(1, 1), (2, 2), (3, 4), (6, 30), (50, 30)])
 def test_one_that_cannot_take_any_is_left_in_peace_for_longer_each_time(
     failures: int, pause: float

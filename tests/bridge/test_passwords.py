@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time as clock
 from collections.abc import Callable, Iterator
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 
 from gateway.bridge import passwords
@@ -181,24 +184,27 @@ def test_the_memory_holds_no_password(check: PasswordCheck, in_reactor: InReacto
     assert "secret8" not in str(check)
 
 
-def test_an_unknown_name_costs_a_hash_of_the_same_price(
-    check: PasswordCheck, in_reactor: InReactor, hasher: Counting
-) -> None:
-    for _ in range(2):
-        assert in_reactor(check.check, None, b"secret8") is False
-    assert len(hasher.hashes) == 2
-    for dummy in hasher.hashes:
-        assert extract_parameters(dummy) == extract_parameters(HASH)
+HEAVY_HASH = PasswordHasher(time_cost=3, memory_cost=1024, parallelism=2, hash_len=16).hash("x")
 
 
-def test_an_unknown_name_never_passes(
-    make: Callable[[float], PasswordCheck], in_reactor: InReactor, hasher: Counting
+@pytest.mark.parametrize(
+    "like", [HASH, HEAVY_HASH, passwords.USUAL_COST], ids=["ours", "heavier", "usual"]
+)
+def test_a_stand_in_costs_the_same_and_has_no_password(
+    check: PasswordCheck, in_reactor: InReactor, hasher: Counting, like: str
 ) -> None:
-    """Not even with the password of the dummy."""
-    check = make(300)
-    hasher.verify = lambda password_hash, password: True  # type: ignore[method-assign]
-    assert in_reactor(check.check, None, b"x") is False
-    assert in_reactor(check.check, None, b"x") is False
+    made = [passwords.stand_in(like) for _ in range(2)]
+    assert len({like, *made}) == 3
+    for password_hash in made:
+        assert extract_parameters(password_hash) == extract_parameters(like)
+        with pytest.raises(VerifyMismatchError):  # and not that it is no hash, which costs nothing
+            hasher.real.verify(password_hash, b"secret8")
+        assert in_reactor(check.check, password_hash, b"secret8") is False
+    assert hasher.hashes == made
+
+
+def test_the_usual_cost_is_that_of_our_own_hashes() -> None:
+    assert extract_parameters(passwords.USUAL_COST) == extract_parameters(HASH)
 
 
 def test_the_hash_is_the_light_profile_of_argon2id() -> None:
@@ -253,15 +259,17 @@ def gate(make: Callable[[float], PasswordCheck], hasher: Counting) -> Iterator[G
 class Binds:
     """Checks of b"0", b"1", ... and what each was told."""
 
-    def __init__(self, check: PasswordCheck, in_reactor: InReactor, number: int) -> None:
+    def __init__(
+        self, check: PasswordCheck, in_reactor: InReactor, number: int, peer: str = ""
+    ) -> None:
         self.told: dict[int, list[Any]] = {each: [] for each in range(number)}
         self._deferreds: list[Deferred[bool]] = []
         self._in_reactor = in_reactor
-        in_reactor(self._start, check, number)
+        in_reactor(self._start, check, number, peer)
 
-    def _start(self, check: PasswordCheck, number: int) -> None:
+    def _start(self, check: PasswordCheck, number: int, peer: str) -> None:
         for each in range(number):
-            deferred = check.check(HASH, b"%d" % each)
+            deferred = check.check(HASH, b"%d" % each, peer)
             self._deferreds.append(deferred)
             deferred.addErrback(lambda failure: failure.type).addCallback(self.told[each].append)
 
@@ -347,6 +355,72 @@ def test_more_than_a_hundred_that_wait_are_too_many(
     gate.let_go(3)
     more.wait(0)
     assert more.told[0] == [False]
+
+
+def test_who_knocks_once_gets_the_place_of_who_knocks_without_end(
+    check: PasswordCheck, in_reactor: InReactor, gate: Gate
+) -> None:
+    storm = Binds(check, in_reactor, 102, "2001:db8:0:1::1")
+    gate.begun(2)
+    honest = Binds(check, in_reactor, 3, "192.0.2.1")
+    storm.wait(99, 100, 101)
+    assert [storm.told[number] for number in (99, 100, 101)] == [[Busy]] * 3, "the last to come"
+    assert not any(honest.told.values())
+    # Another address of the same IPv6 site is the same crowd.
+    with pytest.raises(Busy):
+        in_reactor(check.check, HASH, b"x", "2001:db8:0:1:2::2")
+    # So is the address that has had its share by then.
+    more = Binds(check, in_reactor, 60, "192.0.2.1")
+    assert [number for number in range(60) if more.told[number]] == list(range(47, 60))
+    assert sum(bool(told) for told in storm.told.values()) == 3 + 47
+    storm.cancel(*range(2, 99))
+    gate.let_go(5)
+    honest.wait(0, 1, 2)
+    assert list(honest.told.values()) == [[False]] * 3
+
+
+def test_a_crowd_of_many_addresses_is_full_for_one_more(
+    check: PasswordCheck, in_reactor: InReactor, gate: Gate
+) -> None:
+    for number in range(102):
+        Binds(check, in_reactor, 1, f"192.0.2.{number}")
+    with pytest.raises(Busy):
+        in_reactor(check.check, HASH, b"x", "203.0.113.9")
+
+
+def test_the_same_bind_many_times_at_once_costs_no_hash_each(
+    check: PasswordCheck, in_reactor: InReactor, gate: Gate, hasher: Counting
+) -> None:
+    """A hundred sessions of one client come back after a restart, when nothing is remembered."""
+    gate.let_go(1_000)
+
+    def come_back() -> Any:
+        return gatherResults([check.check(HASH, b"secret8", "192.0.2.1") for _ in range(102)])
+
+    assert in_reactor(come_back) == [True] * 102
+    assert len(hasher.hashes) <= 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority is of the whole process")
+def test_the_threads_step_back_for_the_event_loop_and_nobody_else_does(
+    check: PasswordCheck, in_reactor: InReactor, gate: Gate
+) -> None:
+    niceness: list[tuple[str, int]] = []
+
+    def note() -> None:
+        for thread in threading.enumerate():
+            found = os.getpriority(os.PRIO_PROCESS, thread.native_id or 0)
+            niceness.append((thread.name, found))
+
+    binds = Binds(check, in_reactor, 2)
+    gate.begun(2)
+    note()
+    gate.let_go(2)
+    binds.wait(0, 1)
+    ours = {nice for name, nice in niceness if "passwords" in name}
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    assert {nice for name, nice in niceness if name == "reactor"} == {usual}
+    assert ours == {max(10, usual)}
 
 
 def test_stop_does_not_work_through_what_waits(

@@ -284,7 +284,7 @@ def test_a_copy_of_the_last_part_gets_the_same_answer(step: Step) -> None:
         trial.submit(part(2, 2, "world"))
         assert trial.answers[-1].message_id == ID
     assert trial.store.real.counts()[:2] == (0, 0)
-    assert trial.relay.in_flight == 0
+    assert trial.relay.load.in_flight == 0
     assert trial.relay._followers == {}
 
 
@@ -580,6 +580,7 @@ def test_relay_incomplete_waits_for_an_api_that_is_away(step: Step) -> None:
     assert trial.store.real.counts()[:2] == (1, 1)
     away.clear()
     expire(trial)
+    trial.run(2)  # until the next attempt, whoever makes it
     assert trial.lines[-1]["event"] == "set_relayed_incomplete"
     assert trial.store.real.counts()[:2] == (0, 0)
 

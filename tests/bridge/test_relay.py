@@ -282,7 +282,7 @@ def test_idle_when_the_last_answer_has_left() -> None:
     trial.submit()  # answered at once, while the others are under way
     trial.submit(submit(data_coding=4))  # refused at once
     trial.run(1.5)
-    assert (len(trial.answers), trial.relay.in_flight, seen) == (3, 1, [])
+    assert (len(trial.answers), trial.relay.load.in_flight, seen) == (3, 1, [])
     trial.run(1)
     assert seen == [(4, 4), (4, 4)]
     assert trial.relay.idle().called

@@ -6,6 +6,7 @@ import gc
 import random
 import struct
 import tracemalloc
+from functools import cache
 from uuid import UUID
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from gateway.bridge.sent_ids import SentIds
 
 
+@cache
 def ids(count: int, seed: int = 1) -> list[str]:
     """Ids as the API makes them, the same ones every time."""
     source = random.Random(seed)

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from gateway import logs
 from gateway.bridge.accounts import Account
 from gateway.bridge.journey import Answer, Origin, Share
+from gateway.bridge.load import Load
 from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.submissions import Respond, Submissions, as_submit_sm
 from gateway.bridge.unanswered import Unanswered
@@ -199,6 +200,7 @@ class ScriptedRelay:
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.load = Load(Metrics())
 
     def submit(
         self,

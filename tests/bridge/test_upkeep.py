@@ -75,10 +75,11 @@ class Trial:
         self.clock = Clock()
         self.store = ScriptedStore(memories)
         self.bank, self.shop = SentIds(100), SentIds(100)
+        self.accounts = {"bank": self.bank, "shop": self.shop}
         self.upkeep = Upkeep(
             self.store,
             {"expire": self._expire},
-            {"bank": self.bank, "shop": self.shop},
+            lambda: self.accounts,
             self.clock,
             lambda: NOW + self.clock.seconds(),
             logs.get(),
@@ -186,7 +187,7 @@ def test_each_work_has_its_own_beat_and_its_own_failure() -> None:
     upkeep = Upkeep(
         trial.store,
         {"receipts": deliver, "poll": poll},
-        {},
+        dict,
         trial.clock,
         lambda: NOW,
         logs.get(),
@@ -442,3 +443,14 @@ def test_memories_that_could_not_be_read_are_not_overwritten() -> None:
     again.load(saved["bank"])
     assert "old" in again
     assert "new" in again
+
+
+def test_an_account_that_a_reload_brings_recalls_what_it_remembered() -> None:
+    trial = Trial({"bank": dump_of("a"), "clinic": dump_of("b")}).start()
+    clinic = trial.accounts["clinic"] = SentIds(100)
+    trial.upkeep.recall()
+    assert "b" in clinic
+    # What was recalled before is not added once more.
+    before = trial.bank.dump()
+    trial.upkeep.recall()
+    assert trial.bank.dump() == before

@@ -79,7 +79,11 @@ class Trial:
         self.transport = transport(self.clock, script)
         self.metrics = Metrics(name_accounts=name_accounts)
         client = OmnichannelClient(
-            self.transport, self.clock, self.metrics, read_overrides(overrides or {})
+            self.transport,
+            self.clock,
+            self.metrics,
+            read_overrides(overrides or {}),
+            fail_fast_after=0,  # each uses its whole deadline
         )
         self.store = store or DirectStore()
         self.made.append(self)

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 from pathlib import Path
-from signal import SIGHUP, SIGINT, SIGTERM, Signals
+from signal import SIGINT, SIGTERM, Signals
 
 import pytest
 
@@ -21,7 +21,7 @@ from tests.omnichannel.https_server import Answer, HttpsServer
 HANGS = "37255509000"
 
 
-@pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP])
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
 def test_a_drain_finishes_what_is_in_flight(number: int) -> None:
     with Daemon(sandbox="rate_limit = 0\nlatency = 0.7") as daemon:
         with RawEsme(daemon.port) as client, RawEsme(daemon.port) as stranger:
@@ -51,6 +51,41 @@ def test_a_drain_finishes_what_is_in_flight(number: int) -> None:
         assert daemon.events("draining")[0]["reason"] == Signals(number).name
         assert daemon.events("session_ended")[0]["reason"] == "unbound by the gateway"
         assert daemon.log()[-1]["event"] == "stopped"
+        daemon.assert_healthy_log()
+
+
+def test_what_crosses_the_unbind_may_be_sent_again() -> None:
+    with Daemon() as daemon:
+        with RawEsme(daemon.port) as client:
+            client.bind()
+            daemon.kill()
+            unbind = client.expect()
+            assert unbind.command_id == wire.UNBIND
+            assert client.ask(wire.submit(2)).status == wire.RMSGQFUL
+            assert client.ask(wire.query(3, "id")).status == wire.RMSGQFUL
+            client.send(pdu(wire.UNBIND | RESP, unbind.sequence))
+            assert client.rest() == []
+        assert daemon.wait() == 0
+        daemon.assert_healthy_log()
+
+
+def test_nobody_comes_in_by_a_header_that_is_late() -> None:
+    header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 2775\r\n"
+    with Daemon(
+        smpp='proxy_protocol = ["127.0.0.1"]', sandbox="rate_limit = 0\nlatency = 0.5"
+    ) as daemon:
+        with RawEsme(daemon.port) as client, RawEsme(daemon.port) as late:
+            client.send(header)
+            client.bind().send(wire.submit(1))
+            until(lambda: daemon.metric("smppgw_submits_in_flight") == 1, "the submit")
+            daemon.kill()
+            daemon.event("draining")
+            late.send(header, pdu(wire.BIND_TRANSCEIVER, 1, wire.bind_body()))
+            assert late.rest() == []
+            assert client.expect().status == wire.ROK
+            client.send(pdu(wire.UNBIND | RESP, client.expect().sequence))
+        assert daemon.wait() == 0
+        assert daemon.events("connections_dropped") == []
         daemon.assert_healthy_log()
 
 

@@ -17,19 +17,24 @@ from structlog.testing import LogCapture
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from gateway.listeners import Listeners, Tls
+from gateway.listeners import Listeners
 from gateway.metrics import Metrics
-from gateway.net import callback_server
-from gateway.net.callback_server import _CLOSING, _LINGER, _TIME, CallbackSite
+from gateway.net.callback_server import CallbackSite
+from gateway.net.http_channel import CLOSING, LINGER
+from gateway.net.http_limits import HttpLimits
+from gateway.tls import TlsFiles
 from tests.omnichannel.certificates import Authority
 
 MAX_BODY = 2048
+_TIME = HttpLimits().request_timeout
 BODY = b'{"status":"DELIVRD"}'
 POST = b"POST /dlr/k1token HTTP/1.1\r\nHost: x\r\n"
 
 
 class Taker:
     """Keeps what it is handed, and answers what `answer` gives."""
+
+    require_signature = True
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, bytes, str | None]] = []
@@ -56,7 +61,7 @@ class Made:
         self.site = CallbackSite(
             self.clock, self.taker, self.metrics, log, max_body=MAX_BODY, **options
         )
-        self.listeners = Listeners(reactor, log)
+        self.listeners = Listeners(reactor, log, self.metrics)
         in_reactor(self.listeners.open, "callbacks", endpoint, self.site, tls)
         self.port = self.listeners.port("callbacks")
 
@@ -65,8 +70,17 @@ class Made:
         return [entry["event"] for entry in self.capture.entries if entry["event"] != "listening"]
 
     def count(self, result: str) -> float:
-        name = "smppgw_webhooks_total"
-        return self.metrics.registry.get_sample_value(name, {"result": result}) or 0
+        return self.sample("webhooks_total", result=result)
+
+    def sample(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"smppgw_{name}", labels) or 0
+
+    def refused(self, reason: str) -> float:
+        return self.sample("connections_refused_total", listener="callbacks", reason=reason)
+
+    @property
+    def timeouts(self) -> float:
+        return self.sample("connections_dropped_total", listener="callbacks", reason="timeout")
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), 8)
@@ -261,7 +275,7 @@ def test_a_body_that_is_too_large_is_not_waited_for(site: Made, head: bytes) -> 
     with site.connect() as client:
         client.sendall(POST + head + b"x" * (MAX_BODY + 1))
         assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
-        site.wait(_LINGER)
+        site.wait(LINGER)
         assert rest(client) == b""
     assert site.count("too_large") == 1
 
@@ -275,7 +289,7 @@ def test_a_large_body_is_not_invited(site: Made) -> None:
         assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
         client.sendall(invited % (MAX_BODY + 1))
         until(lambda: site.count("too_large") == 1)
-        site.wait(_LINGER)
+        site.wait(LINGER)
         assert statuses(rest(client)) == [413]
 
 
@@ -286,7 +300,9 @@ def test_a_large_body_is_not_invited(site: Made) -> None:
         POST + b"Content-Length: -1\r\n\r\n",
         POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc",
         POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
-        POST + (b"X: %s\r\n" % (b"x" * 10_000)) * 2 + b"\r\n",
+        POST + b"X: x\r\n" * 501 + b"\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: x\r\n" * 20_000,
+        POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 2_000,
     ],
 )
 def test_what_is_not_http_is_cut_off(site: Made, octets: bytes) -> None:
@@ -368,6 +384,7 @@ def test_octets_now_and_then_buy_no_time(site: Made, sent: bytes) -> None:
         site.wait(1)
         assert rest(client) == b""
     assert site.events == []
+    assert site.timeouts == (1 if sent else 0), "whoever said nothing was only idle"
 
 
 def count_of_segments(site: Made) -> Callable[[], int]:
@@ -408,14 +425,21 @@ def test_an_answer_may_take_longer_than_a_client_may(site: Made) -> None:
         assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
 
 
-def test_connections_have_a_limit(site: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callback_server, "_CONNECTIONS", 2)
+def test_connections_have_a_limit(make: Callable[..., Made]) -> None:
+    site = make(limits=HttpLimits(max_connections=2))
     with site.connect(), site.connect():
         until(lambda: len(site.site.channels) == 2)
         for _ in range(2):
             with site.connect() as third:
                 assert third.recv(1) == b""
-        assert site.events == ["callbacks_full"]
+        assert site.events == ["connection_refused"] * 2
+        [line, _] = [one for one in site.capture.entries if one["event"] == "connection_refused"]
+        assert (line["listener"], line["peer"]) == ("callbacks", "127.0.0.1")
+        assert (line["reason"], line["log_level"]) == ("total", "warning")
+        assert "callbacks.max_connections" in line["detail"]
+        assert site.refused("total") == 2
+        site.site.door.limits = HttpLimits(max_connections=3)
+        assert site.ask()[0] == 200
     until(lambda: not site.site.channels)
     assert site.ask()[0] == 200
 
@@ -436,16 +460,143 @@ def test_a_stop_lets_what_is_in_hand_finish(site: Made) -> None:
 
 
 @pytest.mark.parametrize(
-    ("networks", "status"),
-    [([], 200), (["192.0.2.0/24", "127.0.0.0/8"], 200), (["192.0.2.0/24"], 403)],
+    ("networks", "allowed"),
+    [([], True), (["192.0.2.0/24", "127.0.0.0/8"], True), (["192.0.2.0/24"], False)],
 )
-def test_the_list_of_addresses(make: Callable[..., Made], networks: list[str], status: int) -> None:
-    made = make(allow=[ip_network(network) for network in networks])
+def test_the_list_of_addresses(
+    make: Callable[..., Made], networks: list[str], allowed: bool
+) -> None:
+    made = make(limits=HttpLimits(allow=tuple(ip_network(network) for network in networks)))
     for _ in range(2):
-        assert made.ask()[0] == status
-    assert made.ask("GET", "/")[0] == (404 if status == 200 else 403)
-    assert made.count("forbidden") == (3 if status == 403 else 0)
-    assert len(made.taker.taken) == (2 if status == 200 else 0)
+        if allowed:
+            assert made.ask()[0] == 200
+        else:
+            with made.connect() as client:
+                assert client.recv(1) == b""
+    assert made.refused("allow") == (0 if allowed else 2)
+    assert made.events == ([] if allowed else ["connection_refused"] * 2)
+    assert len(made.taker.taken) == (2 if allowed else 0)
+
+
+def test_another_list_holds_for_who_comes_next(site: Made) -> None:
+    with site.connect() as client:
+        until(lambda: len(site.site.channels) == 1)
+        site.site.door.limits = HttpLimits(allow=(ip_network("192.0.2.0/24"),))
+        client.sendall(POST + b"Content-Length: 1\r\n\r\n1")
+        assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+        with site.connect() as other:
+            assert other.recv(1) == b""
+
+
+# What a request may cost.
+
+
+def header(octets: int) -> bytes:
+    """A request without a body whose head has so many octets."""
+    start = POST + b"X: "
+    return start + b"x" * (octets - len(start) - 4) + b"\r\n\r\n"
+
+
+def test_the_largest_head(make: Callable[..., Made]) -> None:
+    site = make(limits=HttpLimits(max_header=2_000))
+    with site.connect() as client:
+        for _ in range(3):  # each by itself
+            client.sendall(header(2_000))
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+    assert site.count("header_too_large") == 0
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        header(2_001),
+        header(50_000),
+        POST + b"X: x\r\n" * 400,
+        b"POST /dlr/" + b"x" * 3_000 + b" HTTP/1.1\r\n\r\n",
+        b"x" * 4_000,
+    ],
+    ids=["one more", "far more", "many", "the first line", "no line at all"],
+)
+def test_a_head_that_is_too_large(make: Callable[..., Made], octets: bytes) -> None:
+    site = make(limits=HttpLimits(max_header=2_000))
+    with site.connect() as client:
+        client.sendall(octets)
+        answer = client.recv(4096)
+        assert statuses(answer) == [431]
+        assert b"\r\nConnection: close\r\n" in answer
+        client.sendall(b"y" * 5_000)  # read, and forgotten
+        site.wait(LINGER)
+        assert rest(client) == b""
+    assert site.count("header_too_large") == 1
+    assert site.timeouts == 0
+    assert site.taker.taken == []
+    until(lambda: not site.site.channels)
+    assert site.ask()[0] == 200
+
+
+def test_other_limits_hold_for_connections_from_now_on(site: Made) -> None:
+    with site.connect() as old:
+        until(lambda: len(site.site.channels) == 1)
+        site.site.door.limits = HttpLimits(max_header=1_000, request_timeout=5)
+        site.site.max_body = 1
+        with site.connect() as client:
+            client.sendall(POST)
+            until(lambda: any(one._asked for one in tuple(site.site.channels)))
+            site.wait(5)
+            assert rest(client) == b""
+        assert site.timeouts == 1
+        old.sendall(POST + b"Content-Length: 2\r\n\r\n12")
+        assert old.recv(4096).startswith(b"HTTP/1.1 413 ")
+
+
+def test_thousands_of_requests_in_one_write_are_served_bit_by_bit(site: Made) -> None:
+    """What is read at a time bounds how long others wait, and what can be waiting."""
+    one = b"POST /x HTTP/1.1\r\n\r\n"
+    sizes: list[int] = []
+    with site.connect() as client:
+        until(lambda: len(site.site.channels) == 1)
+        [channel] = site.site.channels
+        given = channel.dataReceived
+
+        def noted(data: bytes) -> None:
+            sizes.append(len(data))
+            given(data)
+
+        channel.dataReceived = noted  # type: ignore[method-assign]
+        client.sendall(one * 2_000 + POST + b"Connection: close\r\nContent-Length: 0\r\n\r\n")
+        assert statuses(rest(client)) == [404] * 2_000 + [200]
+    assert max(sizes) <= 4_096
+
+
+def test_requests_of_a_client_that_never_reads_are_not_read(site: Made) -> None:
+    request = b"POST /x HTTP/1.1\r\n\r\n"
+    with site.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        until(lambda: len(site.site.channels) == 1)
+        [channel] = site.site.channels
+        client.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            client.sendall(request * 500_000)
+        transport: Any = channel.transport
+        unsent = len(transport.dataBuffer) + transport._tempDataLen
+        assert unsent < 65_536
+        site.wait(_TIME)
+        site.wait(CLOSING)
+        until(lambda: not site.site.channels)
+
+
+def test_what_comes_while_an_answer_is_awaited_is_kept_up_to_a_bound(site: Made) -> None:
+    held: Deferred[int] = Deferred()
+    site.taker.answer = lambda: held
+    with site.connect() as client:
+        client.sendall(POST + b"Content-Length: 1\r\n\r\n1")
+        until(lambda: bool(site.taker.taken))
+        client.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            client.sendall(header(1_000) * 20_000)
+        [channel] = site.site.channels
+        assert sum(map(len, channel._dataBuffer)) <= 16_384 + 4_096
+    site.in_reactor(held.callback, 200)
 
 
 # TLS.
@@ -454,7 +605,7 @@ def test_the_list_of_addresses(make: Callable[..., Made], networks: list[str], s
 def test_over_tls(make: Callable[..., Made], tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     files = authority.issue()
-    made = make(tls=Tls(files, files))
+    made = make(tls=TlsFiles(files, files))
     context = ssl.create_default_context(cafile=authority.ca_file)
     connection = http.client.HTTPSConnection("localhost", made.port, context=context, timeout=8)
     for body in (b"abc", b"def"):
@@ -468,7 +619,7 @@ def test_over_tls(make: Callable[..., Made], tmp_path: Path) -> None:
 def test_tls_1_1_and_http_2_are_not_spoken(make: Callable[..., Made], tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     files = authority.issue()
-    made = make(tls=Tls(files, files))
+    made = make(tls=TlsFiles(files, files))
     context = ssl.create_default_context(cafile=authority.ca_file)
     context.set_alpn_protocols(["h2", "http/1.1"])
     with context.wrap_socket(made.connect(), server_hostname="localhost") as client:
@@ -489,10 +640,10 @@ def test_a_client_that_never_says_goodbye_over_tls(
 ) -> None:
     authority = Authority(tmp_path)
     files = authority.issue()
-    made = make(tls=Tls(files, files))
+    made = make(tls=TlsFiles(files, files))
     context = ssl.create_default_context(cafile=authority.ca_file)
     with context.wrap_socket(made.connect(), server_hostname="localhost") as client:
         client.sendall(b"POST /dlr/k1token HTTP/1.0\r\n\r\n")
         until(lambda: bool(made.taker.taken))
-        made.wait(_CLOSING)
+        made.wait(CLOSING)
         until(lambda: not made.site.channels)

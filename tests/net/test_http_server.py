@@ -5,13 +5,22 @@ import os
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from ipaddress import ip_network
+from typing import Any, cast
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry, Counter
+from structlog.testing import LogCapture
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import Clock
 from twisted.web import http as twisted_http
 
+from gateway.metrics import Metrics
+from gateway.net.http_channel import CLOSING, LINGER
+from gateway.net.http_limits import HttpDoor, HttpLimits
 from gateway.net.http_server import admin_site
+from tests.net.test_callback_server import rest, statuses, until
 
 # Twisted's own pages for 404 and 405 are made of classes that it deprecates for others.
 
@@ -24,12 +33,26 @@ class Admin:
         self.refreshed = 0
         self.registry = CollectorRegistry()
         self.counter = Counter("things", "Things.", registry=self.registry)
-        site = admin_site(self.registry, lambda: self.reason, self._refresh)
-        self.listening = in_reactor(running_reactor.listenTCP, 0, site, 5, "127.0.0.1")
+        self.metrics, self.clock, self.in_reactor = Metrics(), Clock(), in_reactor
+        self.capture = LogCapture()
+        log = structlog.wrap_logger(None, processors=[self.capture]).bind()
+        door = HttpDoor("admin", HttpLimits(max_connections=5), self.metrics, log)
+        self.site = admin_site(
+            self.registry, lambda: self.reason, self._refresh, door, cast(IReactorTime, self.clock)
+        )
+        self.listening = in_reactor(running_reactor.listenTCP, 0, self.site, 5, "127.0.0.1")
 
     def _refresh(self) -> None:
         self.refreshed += 1
         self.counter.inc()
+
+    def sample(self, name: str, reason: str) -> float:
+        labels = {"listener": "admin", "reason": reason}
+        return self.metrics.registry.get_sample_value(f"smppgw_{name}_total", labels) or 0
+
+    def wait(self, seconds: float) -> None:
+        """Let that much time pass for the site."""
+        self.in_reactor(self.clock.advance, seconds)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -156,3 +179,85 @@ def test_a_body_is_cut_off_and_never_kept(
         assert file.closed or os.fstat(file.fileno()).st_size == 0
     assert admin.ask("/livez")[0] == 200
     assert admin.refreshed == 0
+
+
+# Who may connect, and what that may cost.
+
+GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_the_list_of_addresses(admin: Admin) -> None:
+    admin.site.door.limits = HttpLimits(allow=(ip_network("192.0.2.0/24"),))
+    with socket.create_connection(admin.address, 8) as client:
+        assert client.recv(1) == b""
+    assert admin.sample("connections_refused", "allow") == 1
+    [line] = admin.capture.entries
+    assert (line["event"], line["listener"], line["reason"]) == (
+        "connection_refused",
+        "admin",
+        "allow",
+    )
+    assert "admin.allow" in line["detail"]
+    admin.site.door.limits = HttpLimits(allow=(ip_network("127.0.0.0/8"),))
+    assert admin.ask("/livez")[0] == 200
+
+
+def test_connections_have_a_limit(admin: Admin) -> None:
+    admin.site.door.limits = HttpLimits(max_connections=1)
+    with socket.create_connection(admin.address, 8):
+        until(lambda: len(admin.site.channels) == 1)
+        with socket.create_connection(admin.address, 8) as second:
+            assert second.recv(1) == b""
+    assert admin.sample("connections_refused", "total") == 1
+    until(lambda: not admin.site.channels)
+    assert admin.ask("/livez")[0] == 200
+
+
+def test_a_connection_is_kept_for_a_scraper(admin: Admin) -> None:
+    with socket.create_connection(admin.address, 8) as client:
+        for count in (1, 2, 3):
+            client.sendall(GET)
+            until(lambda: admin.refreshed == count)  # noqa: B023  it is waited for here
+            assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
+            admin.wait(50)
+        admin.wait(10)
+        assert rest(client) == b""
+    assert admin.sample("connections_dropped", "timeout") == 0
+
+
+def test_of_requests_one_behind_the_other_the_first_is_answered(admin: Admin) -> None:
+    """A thousand expositions in one turn of the event loop would stop everything else."""
+    with socket.create_connection(admin.address, 8) as client:
+        client.sendall(GET * 100)
+        assert statuses(rest(client)) == [200]
+    assert admin.refreshed == 1
+
+
+def test_octets_now_and_then_buy_no_time(admin: Admin) -> None:
+    with socket.create_connection(admin.address, 8) as client:
+        client.sendall(b"GET /livez HT")
+        until(lambda: any(channel._asked for channel in tuple(admin.site.channels)))
+        admin.wait(59)
+        client.sendall(b"T")
+        admin.wait(1)
+        assert rest(client) == b""
+    assert admin.sample("connections_dropped", "timeout") == 1
+
+
+def test_a_head_that_is_too_large(admin: Admin) -> None:
+    with socket.create_connection(admin.address, 8) as client:
+        client.sendall(b"GET /livez HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n")
+        assert statuses(client.recv(4096)) == [431]
+        admin.wait(LINGER)
+        assert rest(client) == b""
+
+
+def test_who_never_reads_the_exposition_is_dropped(admin: Admin) -> None:
+    Counter("wide", "x" * 16_000_000, registry=admin.registry)
+    with socket.create_connection(admin.address, 8) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.sendall(GET)
+        until(lambda: admin.refreshed == 1)
+        admin.wait(60)
+        admin.wait(CLOSING)
+        until(lambda: not admin.site.channels)

@@ -57,8 +57,13 @@ class Authority:
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         self.ca_file = str(path)
 
-    def issue(self, host: str = "localhost", *, expired: bool = False) -> str:
-        """Path of a PEM file with key and certificate for `host` (and 127.0.0.1 for localhost)."""
+    def issue(
+        self, host: str = "localhost", *, expired: bool = False, common_name: str = ""
+    ) -> str:
+        """Path of a PEM file with key and certificate for `host` (and 127.0.0.1 for localhost).
+
+        It is named after `host`: what was issued before is written over.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.UTC)
         names: list[x509.GeneralName] = [x509.DNSName(host)]
@@ -67,7 +72,7 @@ class Authority:
         ca_public = self._key.public_key()
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(_name(host))
+            .subject_name(_name(common_name or host))
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
+from gateway.omnichannel.attempts import PROBE_PATH
 from gateway.omnichannel.transport import FailureKind, HttpAnswer, HttpFailure, HttpResult
 
 OVERRUN = 0.25  # seconds by which the contract lets a transport exceed its timeout
@@ -63,17 +64,26 @@ class ScriptedTransport:
         self.script = script
         self.posts: list[Post] = []
         self.results: list[HttpResult] = []  # what each of them got or will get
+        self.probes: list[float] = []  # when the client asked for itself
+        self.probed = Step(HttpAnswer(401, b""))  # what that gets
 
     def post(
         self, path: str, body: bytes, *, authorization: str, timeout: float
     ) -> Deferred[HttpResult]:
         post = Post(self.clock.seconds(), path, body, authorization, timeout)
         self.posts.append(post)
-        result, after = self.script(post)
-        if after > timeout:
-            result = HttpFailure(FailureKind.TIMEOUT, True, "no whole answer in time")
-            after = timeout + OVERRUN
-        self.results.append(result)
+        step = self._in_time(self.script(post), timeout)
+        self.results.append(step.result)
+        return self._answer(step)
+
+    def _in_time(self, step: Step, timeout: float) -> Step:
+        if step.after > timeout:
+            late = HttpFailure(FailureKind.TIMEOUT, True, "no whole answer in time")
+            return Step(late, timeout + OVERRUN)
+        return step
+
+    def _answer(self, step: Step) -> Deferred[HttpResult]:
+        result, after = step
         if not after:
             return succeed(result)
         answered: Deferred[HttpResult] = Deferred()
@@ -81,7 +91,12 @@ class ScriptedTransport:
         return answered
 
     def get(self, path: str, *, authorization: str, timeout: float) -> Deferred[HttpResult]:
-        raise AssertionError("nothing here asks with GET")
+        assert (path, authorization) == (PROBE_PATH, ""), "nothing else here asks with GET"
+        return self.probe(timeout)
+
+    def probe(self, timeout: float) -> Deferred[HttpResult]:
+        self.probes.append(self.clock.seconds())
+        return self._answer(self._in_time(self.probed, timeout))
 
     def delete(self, path: str, *, authorization: str, timeout: float) -> Deferred[HttpResult]:
         raise AssertionError("nothing here asks with DELETE")

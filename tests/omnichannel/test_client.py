@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
@@ -20,6 +22,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from gateway.metrics import Metrics
+from gateway.omnichannel.attempts import PROBE_PATH
 from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.outcome import Outcome, Verdict, read_overrides
 from gateway.omnichannel.payload import Delivery, SmsRequest
@@ -46,14 +49,26 @@ class Trial:
     """A client in front of a script; `outcomes` fills as messages are settled."""
 
     def __init__(
-        self, script: Callable[[Post], Step], overrides: dict[str, str] | None = None
+        self,
+        script: Callable[[Post], Step],
+        overrides: dict[str, str] | None = None,
+        *,
+        fail_fast_after: float = 2.0,
+        probe_interval: float = 1.0,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1_000.0)
         self.transport = ScriptedTransport(self.clock, script)
         self.metrics = Metrics()
+        self.events: list[dict[str, Any]] = []  # of the log
         self.client = OmnichannelClient(
-            self.transport, self.clock, self.metrics, read_overrides(overrides or {})
+            self.transport,
+            self.clock,
+            self.metrics,
+            read_overrides(overrides or {}),
+            log=structlog.wrap_logger(None, [structlog.stdlib.add_log_level, self._logged]),
+            fail_fast_after=fail_fast_after,
+            probe_interval=probe_interval,
         )
         self.outcomes: list[Outcome] = []
         self.settled_at: list[float] = []
@@ -77,6 +92,14 @@ class Trial:
         return self.metrics.registry.get_sample_value(
             "smppgw_api_requests_total", {"outcome": outcome}
         )
+
+    @property
+    def reachable(self) -> float | None:
+        return self.metrics.registry.get_sample_value("smppgw_api_reachable")
+
+    def _logged(self, _logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+        self.events.append(dict(event))
+        raise structlog.DropEvent
 
     def pauses(self) -> list[float]:
         times = [post.at for post in self.transport.posts]
@@ -182,7 +205,7 @@ def test_no_further_attempt_once_one_may_have_been_sent() -> None:
 
 
 def test_pauses_grow_and_end_with_the_deadline() -> None:
-    trial = Trial(in_turn(NOT_SENT))
+    trial = Trial(in_turn(NOT_SENT), fail_fast_after=0)
     trial.send(10)
     trial.run()
     assert trial.pauses() == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0]
@@ -198,13 +221,12 @@ def test_no_pause_that_would_end_after_the_deadline() -> None:
     trial.send(0.39)
     assert len(trial.transport.posts) == 1
     assert trial.outcome.verdict is Verdict.UNREACHABLE
-    assert trial.clock.getDelayedCalls() == []
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0, 10.0, 300.0])
 def test_each_attempt_gets_the_time_that_is_left(seconds: float) -> None:
     slow = failure(FailureKind.CONNECT, sent=False)._replace(after=0.05)
-    trial = Trial(in_turn(slow))
+    trial = Trial(in_turn(slow), fail_fast_after=0)
     trial.send(seconds)
     trial.run(seconds + 1)
     for post in trial.transport.posts:
@@ -235,7 +257,7 @@ def test_the_deadline_holds_whatever_the_attempts_cost(
     steps = [failure(FailureKind.CONNECT, sent=False)._replace(after=delay) for delay in delays]
     if last_hangs:
         steps.append(accepted()._replace(after=1_000.0))
-    trial = Trial(in_turn(*steps))
+    trial = Trial(in_turn(*steps), fail_fast_after=0)
     trial.send(seconds)
     trial.run(1_000)
     [settled_at] = trial.settled_at
@@ -288,6 +310,272 @@ def test_garbage_is_an_outcome_and_no_failure() -> None:
     assert all(outcome.command_status for outcome in trial.outcomes)
 
 
+# An API that cannot be connected to
+
+
+class Gate:
+    """A script: not sent while `shut`, an acceptance otherwise."""
+
+    def __init__(self, shut: bool = True, after: float = 0.0) -> None:
+        self.shut = shut
+        self.after = after
+
+    def __call__(self, _: Post) -> Step:
+        return (NOT_SENT if self.shut else accepted())._replace(after=self.after)
+
+
+def shut(fail_fast_after: float = 2.0, probe_interval: float = 1.0) -> tuple[Trial, Gate]:
+    """A client that has just had its first failure."""
+    gate = Gate()
+    trial = Trial(gate, fail_fast_after=fail_fast_after, probe_interval=probe_interval)
+    trial.transport.probed = NOT_SENT
+    trial.send()
+    return trial, gate
+
+
+def test_one_at_a_time_asks_for_all_that_wait() -> None:
+    trial, _ = shut()
+    for _ in range(1_000):
+        trial.send()
+    trial.run(1.9)
+    assert trial.pauses() == [0.1, 0.2, 0.4, 0.8]
+    assert trial.outcomes == []
+    assert len(trial.clock.getDelayedCalls()) == 1
+
+
+def test_all_are_refused_after_fail_fast_after_and_later_ones_at_once() -> None:
+    trial, _ = shut()
+    for _ in range(1_000):
+        trial.send()
+    trial.run(2.01)
+    assert len(trial.outcomes) == 1_001
+    trial.send()
+    assert len(trial.outcomes) == 1_002
+    assert {outcome.verdict for outcome in trial.outcomes} == {Verdict.UNREACHABLE}
+    detail = "connect: refused; the API could not be connected to for 2.0 s"
+    assert trial.outcomes[-1].error.detail == detail
+    assert len(trial.transport.posts) == 6  # at 0, 0.1, 0.3, 0.7, 1.5 and 2
+    assert trial.requests("unreachable") == 6
+    assert trial.reachable == 0
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_sessions_get_their_turn_while_many_go_or_are_refused(comes_back: bool) -> None:
+    trial, gate = shut()
+    for _ in range(1_000):
+        trial.send()
+    trial.run(1.45)
+    gate.shut = not comes_back
+    counts = [0]
+
+    def another_turn() -> None:
+        counts.append(len(trial.outcomes))
+        if len(trial.outcomes) < 1_001:
+            trial.clock.callLater(0, another_turn)
+
+    trial.clock.callLater(0.05 if comes_back else 0.55, another_turn)
+    trial.run(1)
+    assert counts[-1] == 1_001
+    assert max(late - early for early, late in itertools.pairwise(counts)) <= 101
+
+
+def test_a_probe_that_gets_through_takes_all_along() -> None:
+    trial, gate = shut()
+    for _ in range(50):
+        trial.send()
+    trial.run(0.2)
+    gate.shut = False
+    trial.run(0.15)
+    assert len(trial.outcomes) == 51
+    assert {outcome.verdict for outcome in trial.outcomes} == {Verdict.ACCEPTED}
+    assert len(trial.transport.posts) == 1 + 1 + 51
+    assert trial.reachable == 1
+    assert trial.events == []
+    trial.run(10)
+    assert trial.clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    "step",
+    [refused(401, "103"), refused(429), refused(503), failure(FailureKind.CUT, sent=True)],
+    ids=["401", "429", "503", "cut"],
+)
+def test_whatever_the_probe_got_it_got_through(step: Step) -> None:
+    """A probe with the wrong credentials is no reason to let the others wait."""
+    trial = Trial(in_turn(NOT_SENT, step, accepted()))
+    trial.send()
+    trial.run(0.05)
+    trial.send()
+    trial.run(0.06)
+    assert [outcome.verdict for outcome in trial.outcomes][1:] == [Verdict.ACCEPTED]
+    assert len(trial.transport.posts) == 3
+
+
+def test_a_probe_that_hangs_keeps_nobody_from_going() -> None:
+    """One message may be what the API hangs on."""
+    hanging = accepted()._replace(after=9.0)
+    trial = Trial(in_turn(NOT_SENT, hanging, accepted()))
+    for _ in range(20):
+        trial.send()
+    trial.run(0.31)
+    assert len(trial.outcomes) == 19
+    assert {outcome.verdict for outcome in trial.outcomes} == {Verdict.ACCEPTED}
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.7])
+def test_who_waits_is_told_in_time(seconds: float) -> None:
+    trial, _ = shut(fail_fast_after=0)
+    trial.run(0.05)
+    for number in range(300):
+        trial.send(seconds + number / 1_000)
+    trial.run(3)
+    assert len(trial.outcomes) == 300
+    for number, at in enumerate(trial.settled_at):
+        assert at <= 1_000.05 + seconds + number / 1_000 + 1e-6
+    posts = [post.at + post.timeout + OVERRUN for post in trial.transport.posts[1:]]
+    assert max(posts) <= 1_010 + 1e-6
+
+
+def test_what_could_not_be_sent_rests_before_it_goes_again_with_the_others() -> None:
+    """An API that refuses some connections must not get the same ones again and again."""
+    earlier = accepted()._replace(after=0.15)
+    trial = Trial(in_turn(earlier, NOT_SENT, NOT_SENT, accepted()))
+    trial.send()
+    trial.send()  # again at 0.1, and then not before 0.3
+    trial.run(0.12)
+    trial.send()
+    trial.run(1)
+    posts = [round(post.at - 1_000, 2) for post in trial.transport.posts]
+    assert posts == [0, 0, 0.1, 0.15, 0.3]
+
+
+def test_down_only_its_own_question_goes_out() -> None:
+    trial, gate = shut(probe_interval=0.5)
+    trial.run(2.01)
+    posts = len(trial.transport.posts)
+    gate.shut = False
+    for _ in range(30):
+        trial.send()
+        trial.run(0.1)
+    assert len(trial.transport.posts) == posts
+    assert [round(at - 1_000, 2) for at in trial.transport.probes] == [2.5, 3, 3.5, 4, 4.5, 5]
+    trial.transport.probed = Step(HttpAnswer(401, b""))
+    trial.run(0.5)
+    trial.send()
+    assert trial.outcomes[-1].verdict is Verdict.ACCEPTED
+    assert trial.reachable == 1
+    assert len(trial.transport.probes) == 7
+    trial.run(10)
+    assert len(trial.transport.probes) == 7
+    assert trial.requests("unauthorized") is None
+
+
+def test_it_is_decided_without_traffic_too() -> None:
+    trial = Trial(in_turn(NOT_SENT))
+    trial.transport.probed = NOT_SENT
+    trial.send(0.39)
+    assert len(trial.outcomes) == 1
+    trial.run(3)
+    assert trial.reachable == 0
+    trial.transport.probed = Step(HttpAnswer(503, b""))
+    trial.run(1)
+    assert trial.reachable == 1
+    assert len(trial.transport.posts) == 1
+
+
+def test_the_log_says_once_that_it_is_down_and_once_that_it_is_up() -> None:
+    trial, _ = shut()
+    trial.run(20)
+    assert trial.events == [
+        {"event": "api_unreachable", "level": "error", "detail": "connect: refused", "seconds": 2.0}
+    ]
+    trial.transport.probed = Step(HttpAnswer(401, b""))
+    trial.run(2)
+    assert trial.events[1:] == [{"event": "api_reachable", "level": "info", "seconds": 21.0}]
+
+
+@pytest.mark.parametrize("kind", [FailureKind.DNS, FailureKind.TLS, FailureKind.PROXY])
+def test_every_way_not_to_connect_counts(kind: FailureKind) -> None:
+    trial = Trial(in_turn(failure(kind, sent=False)))
+    trial.transport.probed = NOT_SENT
+    trial.send()
+    trial.run(3)
+    assert trial.outcome.verdict is Verdict.UNREACHABLE
+    assert trial.reachable == 0
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        failure(FailureKind.TIMEOUT, sent=False),  # no connection was free
+        failure(FailureKind.CUT, sent=False),
+        failure(FailureKind.CLOSED, sent=False),
+        failure(FailureKind.CONNECT, sent=True),
+        refused(401, "103"),
+        refused(403, "102"),
+        refused(429),
+        refused(500, "104"),
+    ],
+)
+def test_what_is_no_matter_of_connections_makes_nobody_wait(step: Step) -> None:
+    """The others may have other credentials, or send other messages."""
+    trial = Trial(lambda post: step if "other" in post.authorization else accepted())
+    other = Credentials("Basic other")
+    for _ in range(20):
+        trial.client.send(SMS, other, 10.0)
+        trial.send()
+        trial.run(0.5)
+    assert len(trial.outcomes) == 20
+    assert {outcome.verdict for outcome in trial.outcomes} == {Verdict.ACCEPTED}
+    assert trial.settled_at == [1_000 + number / 2 for number in range(20)]
+    assert trial.reachable == 1
+    assert trial.transport.probes == []
+
+
+def test_an_api_that_gets_some_through_is_never_down() -> None:
+    """One connection of three is refused, as where one address of several is dead."""
+    dice = random.Random(7)
+    refused_now = NOT_SENT._replace(after=0.001)
+    served = accepted()._replace(after=0.02)
+    trial = Trial(lambda _: refused_now if dice.random() < 1 / 3 else served)
+    for _ in range(500):
+        trial.send()
+        trial.run(0.01)
+    trial.run(8)
+    assert len(trial.outcomes) == 500
+    assert {outcome.verdict for outcome in trial.outcomes} == {Verdict.ACCEPTED}
+    assert len(trial.transport.posts) < 900
+    assert trial.events == []
+
+
+def test_overrides_and_settings_may_be_replaced_while_it_runs() -> None:
+    trial, _ = shut()
+    trial.client.overrides = read_overrides({"unreachable": "ESME_RX_T_APPN"})
+    trial.client.availability.fail_fast_after = 0.5
+    trial.run(0.75)
+    assert trial.outcome.command_status.name == "ESME_RX_T_APPN"
+    trial.client.availability.probe_interval = 5
+    trial.run(20)
+    assert [round(at - 1_000, 2) for at in trial.transport.probes] == [1.5, 6.5, 11.5, 16.5]
+
+
+def test_a_fault_in_one_request_harms_no_other() -> None:
+    calls = itertools.count()
+
+    def script(_: Post) -> Step:
+        if (call := next(calls)) == 2:
+            raise RuntimeError("a transport that breaks its contract")
+        return NOT_SENT if call == 0 else accepted()
+
+    faults: list[Failure] = []
+    trial = Trial(script)
+    for _ in range(4):
+        trial.send().addErrback(faults.append)
+    trial.run(1)
+    assert len(trial.outcomes) == 3
+    assert [fault.type for fault in faults] == [RuntimeError]
+
+
 # Questions about a message sent before
 
 
@@ -299,6 +587,8 @@ class AskedTransport(ScriptedTransport):
         self.methods: list[str] = []
 
     def get(self, path: str, *, authorization: str, timeout: float) -> Deferred[HttpResult]:
+        if path == PROBE_PATH:
+            return self.probe(timeout)
         self.methods.append("GET")
         return self.post(path, b"", authorization=authorization, timeout=timeout)
 

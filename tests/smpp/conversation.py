@@ -159,6 +159,11 @@ class Conversation:
         self._say("-- shut down")
         return self._does(lambda: self.session.shut_down(self.now))
 
+    def window_becomes(self, window: int, *, throttle: bool = False) -> Conversation:
+        """The account's settings have changed."""
+        self._say(f"-- window {window}{', throttling' if throttle else ''}")
+        return self._does(lambda: self.session.apply_window(window, throttle, self.now))
+
     def later(self, seconds: float) -> Conversation:
         """Time passes, with a tick at least once a second and one at its very end."""
         self._say(f"-- {seconds:g} seconds pass")

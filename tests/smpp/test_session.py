@@ -322,7 +322,7 @@ def test_inactivity_unbinds_an_esme_that_only_keeps_alive() -> None:
         talk >> p.EnquireLink(number) << p.EnquireLinkResp(number)
     talk.later(10) << p.Unbind(1)
     assert talk.flags == ["inactivity_timeout"]
-    talk >> p.SubmitSm(20) << p.SubmitSmResp(20, S.ESME_RINVBNDSTS)
+    talk >> p.SubmitSm(20) << p.SubmitSmResp(20, S.ESME_RMSGQFUL)
     talk >> p.UnbindResp(1) << e.Close("unbound by the gateway")
 
 
@@ -623,7 +623,7 @@ def test_shutdown_of_an_idle_session_unbinds_it() -> None:
     talk = bound()
     talk.shuts_down() << p.Unbind(1)
     talk.shuts_down() << NOTHING
-    talk >> p.SubmitSm(2) << p.SubmitSmResp(2, S.ESME_RINVBNDSTS)
+    talk >> p.SubmitSm(2) << p.SubmitSmResp(2, S.ESME_RMSGQFUL)  # it crossed the unbind
     talk >> p.EnquireLink(3) << p.EnquireLinkResp(3)
     talk >> p.UnbindResp(1) << e.Close("unbound by the gateway")
 
