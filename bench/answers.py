@@ -27,7 +27,7 @@ CONCURRENT_STREAMS = 1_000
 _frame = struct.Struct(">HBBBI").unpack_from
 _u32 = struct.Struct(">I")
 
-_RUN = secrets.token_hex(4).encode()
+RUN = secrets.token_hex(4).encode()
 _numbers = itertools.count(1)
 
 # Section 3 of the API's answers to POST; the two ids are one number under two variants.
@@ -38,10 +38,10 @@ BODY = (
 BODY_LENGTH = len(BODY % (b"0" * 8, b"0" * 12, b"0" * 8, b"0" * 12))
 
 # Literals without indexing over the static table: 8 is :status, 31 content-type.
-_HEADER_BLOCK = b"\x08\x03201" + b"\x0f\x10\x10application/json"
+HEADER_BLOCK = b"\x08\x03201" + b"\x0f\x10\x10application/json"
 
 
-def _pack(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def pack(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
 
 
@@ -50,7 +50,7 @@ def _template(kind: int, flags: int, payload: bytes, length: int) -> bytes:
     return struct.pack(">I", length)[1:] + bytes((kind, flags)) + b"%b" + payload
 
 
-_HTTP2_ANSWER = _template(HEADERS, END_HEADERS, _HEADER_BLOCK, len(_HEADER_BLOCK)) + _template(
+_HTTP2_ANSWER = _template(HEADERS, END_HEADERS, HEADER_BLOCK, len(HEADER_BLOCK)) + _template(
     DATA, END_STREAM, BODY, BODY_LENGTH
 )
 _HTTP1_ANSWER = (
@@ -58,13 +58,13 @@ _HTTP1_ANSWER = (
     % BODY_LENGTH
 ) + BODY
 
-_GREETING = _pack(
+_GREETING = pack(
     SETTINGS,
     0,
     0,
     struct.pack(">HIHI", 0x3, CONCURRENT_STREAMS, 0x4, STREAM_WINDOW),
-) + _pack(WINDOW_UPDATE, 0, 0, _u32.pack(LARGEST_WINDOW - DEFAULT_WINDOW))
-_SETTINGS_ACK = _pack(SETTINGS, ACK, 0, b"")
+) + pack(WINDOW_UPDATE, 0, 0, _u32.pack(LARGEST_WINDOW - DEFAULT_WINDOW))
+_SETTINGS_ACK = pack(SETTINGS, ACK, 0, b"")
 
 
 class ProtocolError(Exception):
@@ -86,6 +86,8 @@ class Side(Protocol):
 
 class Http2:
     """HTTP/2 (RFC 9113); a token is a stream identifier."""
+
+    keeps_bodies = False
 
     def __init__(self) -> None:
         self._rest = b""
@@ -118,6 +120,8 @@ class Http2:
             position = start + length
             if kind == DATA:
                 self._received += length
+                if self.keeps_bodies:
+                    self.body(stream, data[start:position])
                 if flags & END_STREAM:
                     streams.append(stream)
             elif kind == HEADERS:
@@ -129,15 +133,18 @@ class Http2:
                     control.append(reply)
         self._rest = data[position:]
         if self._received >= TOP_UP:
-            control.append(_pack(WINDOW_UPDATE, 0, 0, _u32.pack(self._received)))
+            control.append(pack(WINDOW_UPDATE, 0, 0, _u32.pack(self._received)))
             self._received = 0
         return b"".join(control), streams
+
+    def body(self, stream: int, octets: bytes) -> None:
+        """Take a piece of a request's body, if bodies are kept."""
 
     def _other(self, kind: int, flags: int, stream: int, payload: bytes) -> bytes:
         if kind == SETTINGS and not flags & ACK:
             return _SETTINGS_ACK
         if kind == PING and not flags & ACK:
-            return _pack(PING, ACK, 0, payload)
+            return pack(PING, ACK, 0, payload)
         if kind == WINDOW_UPDATE and stream == 0:
             self._window += _u32.unpack(payload)[0] & LARGEST_WINDOW
             if self._held:
@@ -155,7 +162,7 @@ class Http2:
         for stream in tokens:
             octets = stream.to_bytes(4, "big")
             number = b"%012x" % next(_numbers)
-            out.append(_HTTP2_ANSWER % (octets, octets, _RUN, number, _RUN, number))
+            out.append(_HTTP2_ANSWER % (octets, octets, RUN, number, RUN, number))
         return b"".join(out)
 
 
@@ -185,5 +192,5 @@ class Http1:
         out = []
         for _ in tokens:
             number = b"%012x" % next(_numbers)
-            out.append(_HTTP1_ANSWER % (_RUN, number, _RUN, number))
+            out.append(_HTTP1_ANSWER % (RUN, number, RUN, number))
         return b"".join(out)

@@ -121,9 +121,10 @@ class Upstream:
 
 
 @contextlib.contextmanager
-def upstream(folder: Path) -> Iterator[Upstream]:
+def upstream(folder: Path, *options: str) -> Iterator[Upstream]:
     log = folder / "upstream.log"
-    with child([sys.executable, "-m", "bench.upstream", "--folder", folder], log) as process:
+    command: list[str | Path] = [sys.executable, "-m", "bench.upstream", "--folder", folder]
+    with child([*command, *options], log) as process:
         ready = json_line(process.stdout, "the upstream", log)
         base_url = f"https://127.0.0.1:{ready['port']}/v1"
         yield Upstream(process, log, base_url, ready["ca_file"])

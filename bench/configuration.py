@@ -16,7 +16,7 @@ ca_file = "{ca_file}"
 username = "bench"
 password = "bench"
 engine = "{engine}"
-
+{api}
 [admin]
 listen = "127.0.0.1:{admin_port}"
 
@@ -53,6 +53,7 @@ def configuration(
     parts: bool = False,
     callback_port: int = 0,
     smpp: str = "",
+    api: str = "",
     max_binds: int = MAX_BINDS,
     **values: object,
 ) -> str:
@@ -67,6 +68,7 @@ def configuration(
         store=STORE if parts or callback_port else "",
         account=(PARTS_ACCOUNT if parts else "") + (RECEIPTS_ACCOUNT if callback_port else ""),
         smpp=smpp,
+        api=api,
         max_binds=max_binds,
         **values,
     )

@@ -27,6 +27,7 @@ START_WAIT = 20.0  # seconds until a gateway must serve
 DRAIN_WAIT = 15.0  # seconds for what is outstanding when a load ends
 FILL_WAIT = 600.0
 METRIC_WAIT = 10.0
+UNPACED = "rate_limit = 0\n"  # what the gateway can do, and not what the API allows
 
 
 def free_port() -> int:
@@ -159,12 +160,13 @@ class Gateways:
         store: Path | None = None,
         tree: Tree | None = None,
         smpp: str = "",
+        api: str = UNPACED,
         max_binds: int = MAX_BINDS,
     ) -> Iterator[Gateway]:
         """Start the verb serve, of the installed command unless told, and wait for its listener.
 
-        `store` is the file to begin with, which is moved to the gateway's folder; `smpp` are
-        further lines of that table.
+        `store` is the file to begin with, which is moved to the gateway's folder; `smpp` and
+        `api` are further lines of their tables, as far as the tree knows them.
         """
         tree = tree or Tree()
         self._started += 1
@@ -183,6 +185,7 @@ class Gateways:
                 parts=parts,
                 callback_port=callback_port,
                 smpp=smpp,
+                api=api if tree.knows("rate_limit") else "",
                 max_binds=max_binds,
                 smpp_port=smpp_port,
                 admin_port=admin_port,

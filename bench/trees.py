@@ -37,6 +37,11 @@ class Tree:
             environ["PYTHONPATH"] = str(self.folder)
         return environ
 
+    def knows(self, key: str) -> bool:
+        """Whether its configuration has this key: an old revision refuses a new one."""
+        config = (self.folder or ROOT) / "gateway" / "config.py"
+        return f"    {key}: " in config.read_text()
+
     def verify(self) -> None:
         """Ask a child started like the gateway what it imports. Raises Failed if not ours."""
         assert self.folder is not None, "the installed command is what it is"

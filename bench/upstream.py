@@ -5,7 +5,8 @@ The first line on standard output is `{"port": ..., "ca_file": ...}`. Then every
 from standard input is a command, answered by one JSON line:
 
 - `count`: requests answered so far, how many wait, how many waited at most, connections
-  opened and this process's CPU seconds;
+  opened and this process's CPU seconds; with `--limit` the messages accepted and the requests
+  refused with 429 as well;
 - `latency MS`: hold every answer that long from now on.
 
 The end of standard input ends the process, so it never outlives the bench.
@@ -27,6 +28,7 @@ from pathlib import Path
 
 from bench import certificate
 from bench.answers import Http1, Http2, ProtocolError, Side
+from bench.bulk_answers import BulkHttp2, Limit
 
 READ = 262_144
 READABLE, WRITABLE = select.EPOLLIN, select.EPOLLIN | select.EPOLLOUT
@@ -35,7 +37,7 @@ READABLE, WRITABLE = select.EPOLLIN, select.EPOLLIN | select.EPOLLOUT
 class Connection:
     """One client's TLS connection."""
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, limit: Limit | None) -> None:
         self.socket = sock
         self.closed = False
         self.blocked = False
@@ -45,6 +47,7 @@ class Connection:
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._side: Side | None = None
         self._unsent = b""
+        self._limit = limit
 
     def read(self) -> list[int]:
         """Take what arrived; give the tokens of complete requests.
@@ -62,7 +65,10 @@ class Connection:
             except ssl.SSLWantReadError:
                 self.send()
                 return []
-            self._side = Http2() if self._tls.selected_alpn_protocol() == "h2" else Http1()
+            if self._tls.selected_alpn_protocol() != "h2":
+                self._side = Http1()
+            else:
+                self._side = BulkHttp2(self._limit) if self._limit else Http2()
         plain = []
         while self._incoming.pending or self._tls.pending():
             try:
@@ -105,7 +111,14 @@ class Connection:
 class Upstream:
     """The listener, its connections and the answers that wait for their time."""
 
-    def __init__(self, listener: socket.socket, context: ssl.SSLContext, latency: float) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        context: ssl.SSLContext,
+        latency: float,
+        limit: Limit | None = None,
+    ) -> None:
+        self._limit = limit
         self.latency = latency  # seconds
         self.answered = 0
         self.opened = 0
@@ -147,7 +160,7 @@ class Upstream:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.opened += 1
-        self._connections[sock.fileno()] = Connection(sock, self._context)
+        self._connections[sock.fileno()] = Connection(sock, self._context, self._limit)
         self._epoll.register(sock.fileno(), READABLE)
 
     def _serve(self, connection: Connection, event: int) -> None:
@@ -214,6 +227,9 @@ class Upstream:
                         "connections": self.opened,
                         "cpu": usage.ru_utime + usage.ru_stime,
                     }
+                    if self._limit:
+                        report["messages"] = self._limit.messages
+                        report["refused"] = self._limit.refused
                 case [b"latency", milliseconds]:
                     self.latency = float(milliseconds) / 1000
                     self._waiting_most = self._waiting
@@ -228,6 +244,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="local HTTPS stand-in of the API")
     parser.add_argument("--folder", type=Path, required=True, help="where ca.pem is written")
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds an answer waits")
+    parser.add_argument("--limit", type=int, help="requests a second; bulk is understood")
     arguments = parser.parse_args()
     ca_file, server_file = certificate.make(arguments.folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -235,7 +252,8 @@ def main() -> None:
     context.set_alpn_protocols(["h2", "http/1.1"])
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     print(json.dumps({"port": listener.getsockname()[1], "ca_file": str(ca_file)}), flush=True)
-    Upstream(listener, context, arguments.latency / 1000).run(sys.stdin.fileno())
+    limit = None if arguments.limit is None else Limit(arguments.limit)
+    Upstream(listener, context, arguments.latency / 1000, limit).run(sys.stdin.fileno())
 
 
 if __name__ == "__main__":

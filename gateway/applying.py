@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway import logs
-from gateway.assembly import Bridge, renew_accounts, shared_credentials
+from gateway.assembly import Bridge, pacing, renew_accounts, shared_credentials
 from gateway.assembly_listeners import admin_limits, limit_smpp
 from gateway.assembly_receipts import callback_limits
 from gateway.bridge.accounts import Accounts
@@ -52,6 +52,7 @@ def apply(running: Running, prepared: Prepared) -> int:
 
 def _ask_by(client: OmnichannelClient, settings: Settings) -> None:
     api = settings.omnichannel
+    client.pacer.change(pacing(api))
     client.overrides = read_overrides(api.status_overrides)
     client.availability.fail_fast_after = api.fail_fast_after
     client.availability.probe_interval = api.probe_interval

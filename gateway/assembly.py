@@ -32,6 +32,7 @@ from gateway.config import (
 from gateway.metrics import Metrics
 from gateway.net.connection_limits import ConnectionLimits
 from gateway.omnichannel.client import Credentials, OmnichannelClient
+from gateway.omnichannel.pacer import Pacing
 from gateway.omnichannel.transport import Transport, TransportSettings
 from gateway.smpp.constants import CommandStatus
 from gateway.smpp.session import SessionLimits
@@ -69,6 +70,17 @@ def make_transport(
 
     engine = RequestsTransport(reactor, options)
     return engine
+
+
+def pacing(settings: OmnichannelSettings) -> Pacing:
+    """At what pace the API is asked."""
+    return Pacing(
+        rate_limit=settings.rate_limit,
+        burst=settings.rate_burst,
+        bulk_max=1 if settings.bulk == "off" else settings.bulk_max,
+        most=settings.max_waiting,
+        most_octets=settings.max_waiting_octets,
+    )
 
 
 def session_limits(settings: SmppSettings) -> SessionLimits:

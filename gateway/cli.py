@@ -106,8 +106,18 @@ def check_config(path: Path, environment: bool) -> None:
     click.echo(f"  admin     {admin.listen or 'off'}{' (TLS)' if admin.tls_certificate else ''}")
     click.echo(f"  store     {settings.store.url}")
     click.echo(f"  API       {settings.omnichannel.base_url} ({settings.omnichannel.engine})")
+    click.echo(f"  pace      {_pace(settings)}")
     click.echo(f"  callbacks {_callbacks(settings)}")
     click.echo(f"  accounts  {names}")
+
+
+def _pace(settings: Settings) -> str:
+    api = settings.omnichannel
+    if not api.rate_limit:
+        return "no limit, each message in a request of its own"
+    alone = api.bulk == "off" or not api.max_waiting
+    messages = "one message" if alone else f"up to {api.bulk_max:,} messages"
+    return f"{api.rate_limit:,.10g} requests/s, with {messages} in each"
 
 
 def _callbacks(settings: Settings) -> str:

@@ -39,6 +39,7 @@ DEFAULT_SANDBOX_PASSWORD: Final = "sandbox"  # noqa: S105  a stand-in has nothin
     type=click.IntRange(min=0),
     help="Requests a second before 429; 0 is no limit.",
 )
+@click.option("--retry-after", is_flag=True, help="Send Retry-After: 1 with every 429.")
 @click.option(
     "--latency", default=0.0, type=click.FloatRange(0, 60), help="Seconds before each answer."
 )
@@ -67,6 +68,7 @@ def sandbox(
     password: str | None,
     password_file: Path | None,
     rate_limit: int,
+    retry_after: bool,
     latency: float,
     delivery_delay: float,
     retry_pause: float,
@@ -103,6 +105,7 @@ def sandbox(
         username=username,
         password=DEFAULT_SANDBOX_PASSWORD if password is None else password,
         rate_limit=rate_limit,
+        retry_after=retry_after,
         latency=latency,
         delivery_delay=delivery_delay,
         retry_pause=retry_pause,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import argon2
 from argon2.exceptions import InvalidHashError
 
-from gateway import config_callbacks, config_listeners
+from gateway import config_callbacks, config_listeners, config_pacing
 from gateway.config import AccountSettings, Settings
 from gateway.config_problems import Loc, suggestion
 from gateway.config_values import LOOPBACK_HOSTS
@@ -97,6 +97,7 @@ def warnings(settings: Settings) -> list[str]:
     found = [words for applies, words in WARNINGS if applies(settings)]
     found += config_callbacks.warnings(settings)
     found += config_listeners.warnings(settings)
+    found += config_pacing.warnings(settings)
     for index, account in enumerate(settings.accounts):
         here = f'accounts[{index}] "{account.system_id}"'
         found += (f"{here}.{words}" for applies, words in ACCOUNT_WARNINGS if applies(account))

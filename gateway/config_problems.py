@@ -94,20 +94,8 @@ def place(loc: Loc, document: Mapping[str, Any]) -> str:
     return words
 
 
-# Keys of later versions: a hint at a neighbour with a similar name would mislead.
-LATER: Final = frozenset(
-    {
-        "omnichannel.rate_limit",
-        "omnichannel.bulk",
-        "omnichannel.bulk_max",
-    }
-)
-
-
 def unknown_key(loc: Loc) -> str:
     """What to say of a key that its table does not have."""
-    if ".".join(str(step) for step in loc if not isinstance(step, int)) in LATER:
-        return "not supported yet by this version"
     key, model = str(loc[-1]), model_at(loc[:-1])
     if model is None:
         return "unknown key"

@@ -20,6 +20,7 @@ from gateway.assembly import Bridge
 from gateway.config import DrainSettings
 from gateway.listeners import Listeners
 from gateway.net.smpp_server import SmppServer
+from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.transport import Transport
 from gateway.store.worker import StoreThread
 
@@ -33,6 +34,7 @@ class Parts(NamedTuple):
     listeners: Listeners
     smpp: SmppServer
     bridge: Bridge
+    client: OmnichannelClient
     transport: Transport
     store: StoreThread
 
@@ -69,7 +71,7 @@ class Drain:
         Deferred.fromCoroutine(self._drain()).addErrback(self._failed)
 
     async def _drain(self) -> None:
-        listeners, smpp, bridge, transport, store = self._parts
+        listeners, smpp, bridge, _, transport, store = self._parts
         if self._settings.delay:
             pause: Deferred[None] = deferLater(self._reactor, self._settings.delay)
             await _first(pause, self._given_up)
@@ -118,6 +120,7 @@ class Drain:
         if self._given_up.called:
             return
         self._parts.transport.close()
+        self._parts.client.close()
         self._given_up.callback(None)
         self._reactor.callLater(_LAST_MOMENT, self._drop_connections)
 

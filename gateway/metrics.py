@@ -22,6 +22,7 @@ from gateway import __version__
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 # A receipt may wait days for its receiver.
 DELIVERY_SECONDS: Final = (*SECONDS, 300, 3600, 86_400)
+MESSAGES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series each that nobody reads
@@ -125,6 +126,20 @@ class Metrics:
         self.api_requests = counter("api_requests_total", "Requests to the API.", "outcome")
         self.api_request_duration = histogram(
             "api_request_duration_seconds", "From the request to the API's answer."
+        )
+        self.api_request_messages = histogram(
+            "api_request_messages", "Messages in one request to the API.", MESSAGES
+        )
+        self.api_mismatches = Counter(
+            "smppgw_api_mismatches_total",
+            "Answers to many messages that did not fit them: unknown outcomes, all of them.",
+            registry=registry,
+        )
+        self.api_queue = gauge(
+            "api_queue_messages", "Messages and questions that wait for their turn at the API."
+        )
+        self.api_queue_octets = gauge(
+            "api_queue_bytes", "What the bodies of those messages have together."
         )
         self.inquiries = counter(
             "inquiries_total",

@@ -12,7 +12,11 @@ import time
 from contextlib import suppress
 from typing import Any, Final, TextIO
 
+from twisted.internet.task import LoopingCall
+
 _M_MMAP_THRESHOLD: Final = -3  # malloc.h
+_COLLECTED_EVERY: Final = 30.0  # seconds
+_SINCE_LAST: Final = 1  # the generations up to it: what has been made since the last time
 
 
 def prepare(reactor: Any) -> None:
@@ -23,6 +27,11 @@ def prepare(reactor: Any) -> None:
     # reason to look for cycles: 8 % of the processor time of a relayed message.
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
+    # Where there is little to look through that is looked for seldom: what is garbage by then has
+    # spread over the heap.
+    collecting = LoopingCall(gc.collect, _SINCE_LAST)
+    collecting.clock = reactor
+    collecting.start(_COLLECTED_EVERY, now=False)
     _return_large_blocks()
     # A descriptor for every client and every connection to the API: as many as we may have.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

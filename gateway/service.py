@@ -23,6 +23,7 @@ from gateway.assembly import (
     make_bridge,
     make_store,
     make_transport,
+    pacing,
     shared_credentials,
 )
 from gateway.assembly_listeners import (
@@ -136,6 +137,7 @@ class Service:
             fail_fast_after=api.fail_fast_after,
             probe_interval=api.probe_interval,
             log=log,
+            pacing=pacing(api),
         )
         self._accounts = make_accounts(
             settings,
@@ -215,6 +217,8 @@ class Service:
     def _refresh_metrics(self) -> None:
         self.smpp.refresh_metrics()
         self.metrics.submits_in_flight.set(self._bridge.load.in_flight)
+        self.metrics.api_queue.set(self._client.pacer.waiting)
+        self.metrics.api_queue_octets.set(self._client.pacer.octets)
         waiting = self.store.counts
         self.metrics.segment_sets_pending.set(waiting.sets)
         self.metrics.segments_pending.set(waiting.parts)
@@ -247,7 +251,14 @@ class Service:
             self._log.warning("stopping_at_once", reason=reason)
             self._drain.give_up()
             return
-        parts = Parts(self.listeners, self.smpp, self._bridge, self._transport, self.store)
+        parts = Parts(
+            self.listeners,
+            self.smpp,
+            self._bridge,
+            self._client,
+            self._transport,
+            self.store,
+        )
         self._drain = Drain(self._reactor, parts, self._settings.drain, self._log, self._ended)
         self._drain.begin(reason)
 

@@ -71,7 +71,7 @@ OPTIONS_OF = {
     "decode": {"--packed", "--default-alphabet"},
     "sandbox": {
         "--listen", "--username", "--password", "--password-file", "--rate-limit", "--latency",
-        "--delivery-delay", "--retry-pause", "--callbacks-anywhere",
+        "--delivery-delay", "--retry-pause", "--callbacks-anywhere", "--retry-after",
     },
     "send": {
         "--host", "--port", "--system-id", "--password", "--to", "--from", "--text", "--coding",
@@ -158,6 +158,7 @@ def test_check_config(tmp_path: Path) -> None:
         "  admin     off\n"
         f"  store     sqlite:///{tmp_path}/gateway.db\n"
         "  API       https://api.messente.com/v1 (libcurl)\n"
+        "  pace      150 requests/s, with up to 1,000 messages in each\n"
         "  callbacks off\n"
         "  accounts  bank\n"
     )

@@ -19,6 +19,7 @@ POLL = 'receipts = "poll"\n'  # receipts that need no [callbacks]
 ACCOUNT = f'[[accounts]]\nsystem_id = "bank"\npassword_hash = "{HASH}"\n{POLL}'
 CALLBACK_ACCOUNT = ACCOUNT.replace(POLL, "")
 TRIAL = '[callbacks]\nlisten = "127.0.0.1:8081"\npublic_url = "http://127.0.0.1:8081"\n'
+INSIDE = 'base_url = "http://localhost:8085/v1"\n'
 PAIR = 'tls_certificate = "cert.pem"\ntls_key = "key.pem"\n'
 TLS = f'[smpp]\ntls_listen = "0.0.0.0:3550"\n{PAIR}'
 CALLBACKS = (
@@ -78,7 +79,16 @@ def test_demo_and_example_load() -> None:
             "[admin]\ntls_cert = 'x'",
             'admin.tls_cert: unknown key, did you mean "tls_certificate"?',
         ),
-        ("[omnichannel]\nbulk = true", "omnichannel.bulk: not supported yet by this version"),
+        (
+            '[omnichannel]\nbulk = "on"',
+            'omnichannel.bulk: must be one of "auto", "off"',
+        ),
+        ("[omnichannel]\nbulk_max = 1", "omnichannel.bulk_max: must be at least 2 (found 1)"),
+        (
+            "[omnichannel]\nrate_limit = -1",
+            "omnichannel.rate_limit: must be at least 0.0 (found -1)",
+        ),
+        ("[smpp]\nmax_waiting = 5", "smpp.max_waiting: unknown key, it belongs in [omnichannel]"),
         (
             "[smpp]\noverload_status = 'ESME_RTHROTLED'",
             'smpp.overload_status: must be one of "ESME_RTHROTTLED", "ESME_RMSGQFUL", '
@@ -605,6 +615,36 @@ def test_files_are_found_beside_the_file(tmp_path: Path) -> None:
             API + "fail_fast_after = 0\nprobe_interval = 2\n" + ACCOUNT,
             "omnichannel.probe_interval: does nothing with fail_fast_after = 0",
         ),
+        *(
+            (API + f"rate_limit = 0\n{key} = 100000\n" + ACCOUNT, f"omnichannel.{words}")
+            for key, words in (
+                ("rate_burst", "rate_burst: does nothing with rate_limit = 0"),
+                ("max_waiting", "max_waiting: does nothing with rate_limit = 0"),
+                ("max_waiting_octets", "max_waiting_octets: does nothing with rate_limit = 0"),
+            )
+        ),
+        (
+            API + "rate_limit = 0\nbulk_max = 100\n" + ACCOUNT,
+            "omnichannel.bulk_max: does nothing with rate_limit = 0",
+        ),
+        (
+            API + 'bulk = "off"\nbulk_max = 100\n' + ACCOUNT,
+            'omnichannel.bulk_max: does nothing with bulk = "off"',
+        ),
+        (
+            API + "rate_burst = 151\n" + ACCOUNT,
+            "omnichannel.rate_burst: is above rate_limit, which is 150 and bounds it",
+        ),
+        (
+            API + "rate_limit = 19.5\n" + ACCOUNT,
+            "omnichannel.poll_rate: is above rate_limit, which is 19.5 and holds for these "
+            "questions too: they may take every other request, and many come too late",
+        ),
+        (
+            API + INSIDE + "[sandbox]\nlisten = '127.0.0.1:8085'\nrate_limit = 149\n" + ACCOUNT,
+            "sandbox.rate_limit: is below omnichannel.rate_limit, so the sandbox answers 429 to "
+            "what the gateway takes for allowed",
+        ),
         (
             API + CALLBACKS + "require_signature = false\n" + CALLBACK_ACCOUNT,
             "callbacks.require_signature: IS OFF, so whoever learns a dlr_url can make up receipts",
@@ -652,6 +692,21 @@ def test_listeners_as_they_should_be_are_no_warning(tmp_path: Path) -> None:
     ):
         account = ACCOUNT + names * ("tls_client_ca" in text and "smpp" in text)
         assert warnings(load(write(tmp_path, API + text + account), {})) == []
+
+
+def test_a_pace_as_it_should_be_is_no_warning(tmp_path: Path) -> None:
+    for text in (
+        "rate_limit = 20\nrate_burst = 20\nbulk = 'auto'\nbulk_max = 100\nmax_waiting = 20000\n",
+        "rate_limit = 0\nbulk = 'off'\npoll_rate = 500\n",
+        "rate_limit = 5\npoll_rate = 5\n",  # the burst of the defaults is above it
+        "rate_limit = 10\n[[accounts]]\nreceipts = 'off'\n",
+        INSIDE + "[sandbox]\nlisten = '127.0.0.1:8085'\n",
+        INSIDE + "rate_limit = 200\n[sandbox]\nlisten = '127.0.0.1:8085'\nrate_limit = 0\n",
+        INSIDE + "rate_limit = 0\n[sandbox]\nlisten = '127.0.0.1:8085'\nrate_limit = 5\n",
+    ):
+        table, _, account = (API + text).partition("[[accounts]]\n")
+        given = ACCOUNT.replace(POLL, account or POLL)
+        assert warnings(load(write(tmp_path, table + given), {})) == []
 
 
 def test_a_deadline_of_just_the_drain_is_no_warning(tmp_path: Path) -> None:

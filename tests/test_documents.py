@@ -36,6 +36,7 @@ OPERATIONS = ROOT / "docs/operations.md"
 SMPP = ROOT / "docs/smpp.md"
 LONG = ROOT / "docs/long-messages.md"
 STORE = ROOT / "docs/store.md"
+THROUGHPUT = ROOT / "docs/throughput.md"
 SERIES = re.compile(r"\bsmppgw_\w+")
 
 
@@ -117,7 +118,17 @@ def test_what_needs_a_restart_is_documented() -> None:
     assert keys == {key for key in NEEDS_RESTART if not parts.match(key)}
 
 
-PROSE = [SMPP, OPERATIONS, LONG, STORE, ROOT / "docs/migration.md", ROOT / "docs/status-table.md"]
+def test_the_limits_on_the_way_have_the_defaults_of_the_settings() -> None:
+    for cell, told, *_ in markdown.rows(markdown.section(THROUGHPUT, "## What each limit means")):
+        keys = markdown.words(cell)
+        defaults = told.replace("none", "0").replace("64 MiB", f"{64 * 1024 * 1024}").split(", ")
+        assert [float(one.replace(",", "")) for one in defaults] == [setting(key) for key in keys]
+
+
+PROSE = [
+    *(SMPP, OPERATIONS, LONG, STORE, THROUGHPUT),
+    *(ROOT / "docs" / page for page in ("migration.md", "status-table.md", "sandbox.md")),
+]
 
 
 @pytest.mark.parametrize("document", PROSE, ids=name)

@@ -15,6 +15,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from gateway import __version__
+from gateway.config import OmnichannelSettings
 from gateway.metrics import UNKNOWN, Metrics
 from gateway.smpp.constants import CommandId, CommandStatus
 
@@ -39,6 +40,10 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "smppgw_api_reachable": ("gauge", set()),
     "smppgw_api_requests_total": ("counter", {"outcome"}),
     "smppgw_api_request_duration_seconds": ("histogram", set()),
+    "smppgw_api_request_messages": ("histogram", set()),
+    "smppgw_api_mismatches_total": ("counter", set()),
+    "smppgw_api_queue_messages": ("gauge", set()),
+    "smppgw_api_queue_bytes": ("gauge", set()),
     "smppgw_reactor_lag_seconds": ("histogram", set()),
     "smppgw_inquiries_total": ("counter", {"system_id", "command_id", "command_status"}),
     "smppgw_segments_pending": ("gauge", set()),
@@ -99,6 +104,10 @@ def used(**options: Any) -> Metrics:
     metrics.api_reachable.set(0)
     metrics.api_requests("accepted").inc()
     metrics.api_request_duration.observe(31)
+    metrics.api_request_messages.observe(1000)
+    metrics.api_mismatches.inc()
+    metrics.api_queue.set(700)
+    metrics.api_queue_octets.set(140_000)
     metrics.reload_successful.set(1)
     metrics.reload_timestamp.set(1_800_000_000)
     metrics.log_lines_suppressed("bind_refused").inc(40)
@@ -133,7 +142,7 @@ def test_names_follow_the_conventions() -> None:
     for name, family in own(families(used().registry)).items():
         assert (family.type == "counter") == name.endswith("_total")
         if family.type == "histogram":
-            assert name.endswith(("_seconds", "_bytes"))
+            assert name.endswith(("_seconds", "_bytes", "_messages"))
         for sample in family.samples:
             assert not sample.name.endswith("_created")
             assert not FORBIDDEN & set(sample.labels)
@@ -189,6 +198,13 @@ def test_a_receipt_may_wait_for_days() -> None:
     within = {s.labels["le"]: s.value for s in samples if s.name.endswith("_bucket")}
     assert (within["3600.0"], within["86400.0"], within["+Inf"]) == (0, 1, 1)
     assert len(within) <= 16
+
+
+def test_a_request_has_one_message_or_up_to_a_thousand() -> None:
+    samples = families(used().registry)["smppgw_api_request_messages"].samples
+    within = {float(s.labels["le"]): s.value for s in samples if s.name.endswith("_bucket")}
+    assert min(within) == 1  # those that went alone can be told from all others
+    assert (within[500], within[OmnichannelSettings().bulk_max]) == (0, 1)
 
 
 def test_what_runs() -> None:

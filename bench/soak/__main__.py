@@ -54,7 +54,7 @@ def _tell(soak: Soak, sample: Sample) -> None:
     brief, lag = soak.tally.brief(), _lag(soak, sample)
     figures = {
         "MB": f"{sample.rss_mb:.1f}",
-        "fds": f"{sample.descriptors} ({sample.to_api} to the API)",
+        "fds": f"{sample.descriptors} ({sample.to_api} to the API, {sample.of_api} of it)",
         "threads": sample.threads,
         "lag p99 <= ms": "-" if lag is None else f"{lag * 1e3:g}",
         "sessions": sample.sessions,

@@ -106,9 +106,7 @@ class Soak:
         """Take a sample. Raises Failed when there is nothing to look at."""
         run = self._run
         try:
-            return await asyncio.to_thread(
-                samples.take, run.pid, run.ports["admin"], run.ports["api"]
-            )
+            return await asyncio.to_thread(samples.take, run.pid, run.ports)
         except OSError as error:
             trouble = "\n".join(run.trouble)
             raise Failed(f"the gateway cannot be looked at ({error}):\n{trouble}") from error

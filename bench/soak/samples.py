@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -23,6 +25,7 @@ class Sample:
     cpu: float  # seconds so far
     descriptors: int
     to_api: int  # of them, connections to the API
+    of_api: int  # and those over which it calls back
     threads: int
     sessions: int
     connections: int
@@ -32,22 +35,24 @@ class Sample:
 
     @property
     def own_descriptors(self) -> int:
-        """Without the connections to the API, which it keeps as long as it may use them."""
-        return self.descriptors - self.to_api
+        """Without the connections from and to the API: both sides keep them for a while."""
+        return self.descriptors - self.to_api - self.of_api
 
 
-def take(pid: int, admin_port: int, api_port: int) -> Sample:
-    """Raises OSError when the process or its admin port is gone."""
-    with urlopen(f"http://127.0.0.1:{admin_port}/metrics", timeout=SCRAPE_WAIT) as answer:
+def take(pid: int, ports: Mapping[str, int]) -> Sample:
+    """Ports by name: admin, api, callbacks. Raises OSError when the process is gone."""
+    with urlopen(f"http://127.0.0.1:{ports['admin']}/metrics", timeout=SCRAPE_WAIT) as answer:
         found = exposition.samples(answer.read().decode())
     process = Path(f"/proc/{pid}")
+    to_api, of_api = connections(process, ports["api"], ports["callbacks"])
     # The connection of the scrape itself is closed already, or nearly.
     return Sample(
         at=time.monotonic(),
         rss_mb=memory(pid)["rss_mb"],
         cpu=cpu_seconds(pid),
         descriptors=len(os.listdir(process / "fd")),
-        to_api=connections_to(process, api_port),
+        to_api=to_api,
+        of_api=of_api,
         threads=len(os.listdir(process / "task")),
         sessions=int(exposition.total(found, "smppgw_sessions")),
         connections=int(exposition.total(found, "smppgw_connections")),
@@ -57,20 +62,21 @@ def take(pid: int, admin_port: int, api_port: int) -> Sample:
     )
 
 
-def connections_to(process: Path, port: int) -> int:
-    """How many descriptors of a process are TCP connections to this port."""
-    inodes = _to_port((process / "net/tcp").read_text(), port)
-    count = 0
+def connections(process: Path, to: int, at: int) -> tuple[int, int]:
+    """How many descriptors of a process are TCP connections to port `to`, and at its port `at`."""
+    rows = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]
+    ends = {f"socket:[{row[9]}]": (_port(row[1]), _port(row[2])) for row in rows}
+    found = []
     for descriptor in (process / "fd").iterdir():
-        try:
-            count += os.readlink(descriptor) in inodes
-        except FileNotFoundError:  # closed meanwhile
-            continue
-    return count
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.append(ends.get(os.readlink(descriptor), (0, 0)))
+    listening = (at, 0)
+    return (
+        sum(remote == to for _, remote in found),
+        sum(local == at for local, _ in found) - found.count(listening),
+    )
 
 
-def _to_port(table: str, port: int) -> set[str]:
-    """The sockets of a /proc/net/tcp whose other end is this port, as /proc/PID/fd names them."""
-    rows = (line.split() for line in table.splitlines()[1:])
-    remote = f":{port:04X}"
-    return {f"socket:[{row[9]}]" for row in rows if row[2].endswith(remote)}
+def _port(address: str) -> int:
+    """Of an address in /proc/net/tcp."""
+    return int(address.partition(":")[2], 16)

@@ -100,6 +100,7 @@ def _load(samples: Sequence[Sample]) -> list[Judged]:
     return [
         Judged("RSS", None, "", f"{rss[0]:.1f} to {rss[-1]:.1f} MB, most {max(rss):.1f}"),
         Judged("connections to the API, most", None, "", str(max(s.to_api for s in samples))),
+        Judged("connections of the API, most", None, "", str(max(s.of_api for s in samples))),
         Judged("reactor lag, p99", None, "", "> 5 s" if lag == math.inf else words),
         Judged("CPU of the gateway", None, "", f"{cpu:.0f} % of a core"),
         Judged("sessions, most", None, "", str(max(s.sessions for s in samples))),
@@ -137,10 +138,11 @@ def _ended(ending: Ending) -> list[Judged]:
         return found
     before, after = ending.baseline, ending.last
     own, left = before.own_descriptors, after.own_descriptors
-    words = f"{left} ({after.to_api} more to the API), RSS {after.rss_mb:.1f} MB"
+    words = f"{left} ({after.to_api} more to the API, {after.of_api} of it)"
     return [
         Judged("descriptors when all had left", left <= own, f"<= {own}, as before", words),
         _zero("connections when all had left", after.connections),
+        Judged("RSS when all had left", None, "", f"{after.rss_mb:.1f} MB"),
         *found,
     ]
 

@@ -39,7 +39,7 @@ _STATES: Final = {
     "refused": MessageState.REJECTED,
     "unknown": MessageState.UNKNOWN,
 }
-_LATER: Final = frozenset({Verdict.THROTTLED, Verdict.UNREACHABLE})
+_LATER: Final = frozenset({Verdict.THROTTLED, Verdict.CROWDED, Verdict.UNREACHABLE})
 
 
 class Expires(Protocol):
@@ -143,7 +143,10 @@ class Expiry:
         if route.targets and account.settings.receipts != "off":
             request = request._replace(dlr_url=self._routes.dlr_url(route, account))
         outcome = await self._api.send(
-            request, account.credentials, account.settings.response_deadline
+            request,
+            account.credentials,
+            account.settings.response_deadline,
+            account.system_id,
         )
         fields = api_fields(outcome, decoded.text)
         if outcome.verdict is Verdict.ACCEPTED:

@@ -46,6 +46,8 @@ from gateway.store.base import Complete, Waiting
 
 _Result = TypeVar("_Result")
 
+# What kept a message from the API, as the metric calls it.
+_LIMITS: Final = {Verdict.THROTTLED: "api", Verdict.CROWDED: "queue"}
 _DETAIL_OCTETS: Final = 255  # additional_status_info_text, with its NUL 256
 
 
@@ -187,7 +189,13 @@ class Relay:
         self._count_oddities(decoded)
         if journey.submits or journey.submit.registered_delivery & ASKS:
             request = self._with_route(request, journey)
-        sent = self._api.send(request, account.credentials, seconds)
+        sent = self._api.send(
+            request,
+            account.credentials,
+            seconds,
+            account.system_id,
+            journey.submit.priority_flag,
+        )
         self._follow(sent, self._judged, journey)
 
     def _with_route(self, request: SmsRequest, journey: Journey) -> SmsRequest:
@@ -236,8 +244,8 @@ class Relay:
         if account.settings.error_detail_tlv and outcome.error.detail:
             text = outcome.error.detail.encode("ascii", "replace")[:_DETAIL_OCTETS]
             tlvs = (Tlv(Tag.additional_status_info_text, text + b"\0"),)
-        if outcome.verdict is Verdict.THROTTLED:
-            self._metrics.throttled(self._metrics.account(account.system_id), "api").inc()
+        if limit := _LIMITS.get(outcome.verdict):
+            self._metrics.throttled(self._metrics.account(account.system_id), limit).inc()
         if journey.completes:
             unknown = outcome.verdict in MAYBE_ACCEPTED
             self._reassembly.release(journey.base, "unknown" if unknown else "refused")

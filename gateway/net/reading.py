@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from typing import Any, Protocol
+from weakref import proxy
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -39,7 +40,9 @@ class Reading:
 
     def __init__(self, reader: Reader, clock: IReactorTime) -> None:
         self.held = False  # the session takes nothing
-        self._reader = reader
+        # It has us. A ring of the two would stay for as long as nobody looks for rings: what lived
+        # long is looked at last, and then thousands of sessions leave together.
+        self._reader: Reader = proxy(reader)
         self._clock = clock
         self._ahead = bytearray()
         self._since = 0.0  # when the first of it was read

@@ -88,6 +88,7 @@ class SmppConnection(Protocol):
         if self._asked is not None:
             self._asked.cancel()
         if self in self.server.connections:  # it is not if a transport failed to connect it
+            self.transport.unregisterProducer()  # TLS would hold on to us, and we to it
             self.server.connections.remove(self)
             self.server.door.left(self._peer)
             self.server.metrics.connections.dec()
@@ -111,7 +112,8 @@ class SmppConnection(Protocol):
     # either, or they would pile up here without bound.
 
     def pauseProducing(self) -> None:
-        self._unread = Unread(self.server.clock.seconds())
+        if self._unread is None:  # a TCP transport says so at every write while it is full
+            self._unread = Unread(self.server.clock.seconds())
         self.reading.pause("transport")
 
     def resumeProducing(self) -> None:
@@ -342,6 +344,7 @@ class SmppConnection(Protocol):
             names = client_names(self.transport)
             account = await server.doorkeeper.authenticate(bind, self._peer, names)
         except BindRefused as refusal:
+            refusal.__traceback__ = None  # its frames know the failure, and us
             await self._refuse(bind, refusal)
         else:
             self._welcome(bind, account)

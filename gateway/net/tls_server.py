@@ -59,6 +59,11 @@ class TlsConnection(BufferingTLSTransport):
             if self.disconnecting or self._lostTLSConnection:
                 self._close_in_time()
 
+    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
+        if reason is not None:  # it knows the frame it was made in, which knows it, and us
+            reason.cleanFailure()
+        super()._tlsShutdownFinished(reason)
+
     def _too_late(self) -> None:
         self._timer = None
         self._late = True

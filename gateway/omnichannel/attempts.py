@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 from gateway.metrics import Metrics
 from gateway.omnichannel.availability import FIRST_PAUSE, LONGEST_PAUSE, Availability, State
 from gateway.omnichannel.outcome import Outcome
+from gateway.omnichannel.rate import Rate
 from gateway.omnichannel.transport import (
     FailureKind,
     HttpAnswer,
@@ -47,20 +48,24 @@ _NO_CONNECTION: Final = frozenset(
 class Exchange:
     """One request, over all its attempts: how it is made, and how its result is read.
 
-    `deadline` is a moment of the clock. The Deferred fires once with what it came to.
+    Attempts begin in time for `deadline`, and an answer is waited for until `last`; both are
+    moments of the clock. The Deferred fires once with what it came to.
     """
 
-    __slots__ = ("_pause", "call", "deadline", "deferred", "read")
+    __slots__ = ("_pause", "call", "deadline", "deferred", "last", "read")
 
     def __init__(
         self,
         call: Callable[..., Deferred[HttpResult]],
         read: Callable[[HttpResult], Outcome],
         deadline: float,
+        last: float | None = None,
     ) -> None:
+        """`last` is `deadline` if it is not given."""
         self.call = call
         self.read = read
         self.deadline = deadline
+        self.last = deadline if last is None else last
         self.deferred: Deferred[Outcome] = Deferred()
         self._pause = FIRST_PAUSE / 2
 
@@ -89,7 +94,10 @@ class Attempts:
         metrics: Metrics,
         availability: Availability,
         log: FilteringBoundLogger,
+        rate: Rate | None = None,
     ) -> None:
+        """`rate` holds for those that waited; who asks first has been let go by it before."""
+        self._rate = rate or Rate(0, 1)
         self._transport = transport
         self._clock = clock
         self._availability = availability
@@ -115,8 +123,14 @@ class Attempts:
             self._plan(now)
         return exchange.deferred
 
+    def close(self) -> None:
+        """Refuse those that wait; what is in flight is the transport's."""
+        now = self._clock.seconds()
+        while exchange := self._room.next():
+            self._refuse(exchange, now)
+
     def _attempt(self, exchange: Exchange, now: float) -> None:
-        timeout = max(exchange.deadline - now - _TRANSPORT_SLACK, _SHORTEST_TIMEOUT)
+        timeout = max(exchange.last - now - _TRANSPORT_SLACK, _SHORTEST_TIMEOUT)
         try:
             result = exchange.call(timeout=timeout)
         except Exception:  # noqa: BLE001  one request harms no other that goes in the same turn
@@ -180,7 +194,9 @@ class Attempts:
 
     def _due(self, now: float) -> float:
         state, room = self._availability.state, self._room
-        if (state is State.UP and room.any_ready) or (state is State.DOWN and room):
+        if state is State.UP and room.any_ready:
+            return min(self._rate.ready_at(now), room.next_at)
+        if state is State.DOWN and room:
             return now
         return min(room.next_at, self._availability.probe_at)
 
@@ -195,7 +211,7 @@ class Attempts:
             if now >= availability.probe_at:
                 self._probe(now)
             for _ in range(_BATCH):
-                if availability.state is State.UP and (ready := room.next_ready()):
+                if availability.state is State.UP and (ready := self._next_ready(now)):
                     self._attempt(ready, now)
                 elif availability.state is State.DOWN and (waiting := room.next()):
                     self._refuse(waiting, now)
@@ -204,8 +220,18 @@ class Attempts:
         finally:
             self._plan(now)
 
+    def _next_ready(self, now: float) -> Exchange | None:
+        """The next that waited, if it may go now: many that do are no reason for a 429."""
+        if self._rate.ready_at(now) > now:
+            return None
+        ready = self._room.next_ready()
+        if ready is not None:
+            self._rate.take(now)
+        return ready
+
     def _probe(self, now: float) -> None:
         self._availability.probing(now)
+        self._rate.take(now)
         if self._availability.state is State.SUSPECT and (exchange := self._room.next()):
             self._attempt(exchange, now)
             return

@@ -9,7 +9,6 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 from urllib.parse import quote
 
 import structlog
@@ -19,15 +18,15 @@ from twisted.internet.interfaces import IReactorTime
 
 from gateway.metrics import Metrics
 from gateway.omnichannel.attempts import Attempts, Exchange
-from gateway.omnichannel.availability import Availability
-from gateway.omnichannel.outcome import Outcome, Override, judge, judge_failure, judge_inquiry
-from gateway.omnichannel.payload import Delivery, SmsRequest, encode, read_delivery
+from gateway.omnichannel.availability import Availability, State
+from gateway.omnichannel.outcome import Outcome, Override, judge_inquiry
+from gateway.omnichannel.pacer import Pacing
+from gateway.omnichannel.payload import Delivery, SmsRequest, read_delivery
+from gateway.omnichannel.sender import ONE, Message, Question, Sender
 from gateway.omnichannel.transport import HttpAnswer, HttpResult, Transport
 from gateway.smpp.constants import CommandStatus
 
 Judge = Callable[[int, bytes, tuple[Override, ...]], Outcome]
-
-_SEND: Final = "/omnimessage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,8 @@ class Credentials:
 class OmnichannelClient:
     """The API as functions of a message; `clock` is the reactor.
 
-    `overrides` and the two settings of `availability` may be replaced at any time; what is
-    under way is judged by the new ones.
+    The two settings of `availability` may be replaced at any time. All is asked at the pace of
+    `pacer`; no Deferred fails.
     """
 
     def __init__(
@@ -68,21 +67,61 @@ class OmnichannelClient:
         fail_fast_after: float = 2.0,
         probe_interval: float = 1.0,
         log: FilteringBoundLogger | None = None,
+        pacing: Pacing | None = None,
     ) -> None:
-        self.overrides = overrides
+        log = log or structlog.get_logger()
         self.availability = Availability(fail_fast_after, probe_interval)
         self._transport = transport
         self._clock = clock
+        pacing = pacing or Pacing()
+        self._sender = Sender(transport, clock, metrics, log, overrides, pacing)
+        self.pacer = self._sender.pacer
         self._attempts = Attempts(
-            transport, clock, metrics, self.availability, log or structlog.get_logger()
+            transport, clock, metrics, self.availability, log, self.pacer.rate
         )
+        self._sender.attempts = self._attempts
 
-    def send(self, sms: SmsRequest, credentials: Credentials, seconds: float) -> Deferred[Outcome]:
-        """The outcome, within `seconds` from now. The Deferred never fails."""
-        ask = partial(
-            self._transport.post, _SEND, encode(sms), authorization=credentials.authorization
+    def close(self) -> None:
+        """Have all outcomes now of those that wait; what is in flight is the transport's."""
+        self.pacer.close()
+        self._attempts.close()
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """Exceptions of the configuration; what is under way is judged by new ones too."""
+        return self._sender.overrides
+
+    @overrides.setter
+    def overrides(self, overrides: tuple[Override, ...]) -> None:
+        self._sender.overrides = overrides
+
+    def send(
+        self,
+        sms: SmsRequest,
+        credentials: Credentials,
+        seconds: float,
+        account: str = "",
+        priority: int = 0,
+    ) -> Deferred[Outcome]:
+        """The outcome, within `seconds` from now.
+
+        While messages wait for their turn, accounts take turns; `priority` is a priority_flag.
+        """
+        authorization = credentials.authorization
+        message = Message(
+            sms,
+            authorization,
+            self._clock.seconds() + seconds,
+            account,
+            priority,
+            self._sender.overrides,
         )
-        return self._ask(ask, judge, seconds)
+        lane = self.pacer.lane(authorization)
+        if self.availability.state is State.DOWN:
+            self._sender.leave(lane, [message])  # it is refused, which takes nothing of the rate
+        else:
+            self.pacer.message(lane, message)
+        return message.deferred
 
     def status(
         self, omnimessage_id: str, credentials: Credentials, seconds: float
@@ -96,10 +135,10 @@ class OmnichannelClient:
 
         ask = partial(
             self._transport.get,
-            f"{_SEND}/{quote(omnimessage_id, safe='')}/status",
+            f"{ONE}/{quote(omnimessage_id, safe='')}/status",
             authorization=credentials.authorization,
         )
-        asked = self._ask(ask, judge_status, seconds)
+        asked = self._ask(ask, judge_status, credentials, seconds)
         return asked.addCallback(lambda outcome: (outcome, found[-1] if found else Delivery()))
 
     def cancel(
@@ -112,21 +151,32 @@ class OmnichannelClient:
 
         ask = partial(
             self._transport.delete,
-            f"{_SEND}/{quote(omnimessage_id, safe='')}",
+            f"{ONE}/{quote(omnimessage_id, safe='')}",
             authorization=credentials.authorization,
         )
-        return self._ask(ask, judge_cancel, seconds)
+        return self._ask(ask, judge_cancel, credentials, seconds)
 
     def _ask(
-        self, call: Callable[..., Deferred[HttpResult]], judge: Judge, seconds: float
+        self,
+        call: Callable[..., Deferred[HttpResult]],
+        judge: Judge,
+        credentials: Credentials,
+        seconds: float,
     ) -> Deferred[Outcome]:
+        deadline = self._clock.seconds() + seconds
+        lane = self.pacer.lane(credentials.authorization)
+
         def read(result: HttpResult) -> Outcome:
             if isinstance(result, HttpAnswer):
+                self._sender.heed(lane, result)
                 return judge(result.status, result.body, self.overrides)
-            return judge_failure(
-                sent=result.sent,
-                detail=f"{result.kind.value}: {result.detail}",
-                overrides=self.overrides,
-            )
+            return self._sender.unanswered(result)
 
-        return self._attempts.start(Exchange(call, read, self._clock.seconds() + seconds))
+        question = Question(
+            lambda: self._attempts.start(Exchange(call, read, deadline)), deadline, self.overrides
+        )
+        if self.availability.state is State.DOWN:
+            self._sender.leave(lane, [question])
+        else:
+            self.pacer.question(lane, question)
+        return question.deferred

@@ -34,6 +34,7 @@ class Verdict(Enum):
     MISCONFIGURED = "misconfigured"  # our URL or method: alarm
     SERVER_ERROR = "server_error"  # the API says it failed
     UNREACHABLE = "unreachable"  # certainly not sent
+    CROWDED = "crowded"  # not asked: it would have waited too long for its turn
     UNKNOWN = "unknown"  # may have been accepted: never repeated
 
 
@@ -109,6 +110,7 @@ ANSWERS: Final[dict[CommandStatus, Callable[[bytes], bool]]] = {
 
 NO_ERROR: Final = ApiError()
 UNREACHABLE: Final = Row(Verdict.UNREACHABLE, _S.ESME_RSYSERR)
+CROWDED: Final = Row(Verdict.CROWDED, _S.ESME_RTHROTTLED)
 UNKNOWN: Final = Row(Verdict.UNKNOWN, _S.ESME_RSYSERR)
 
 
@@ -226,6 +228,11 @@ def state_of(status: str) -> State:
 def judge_failure(*, sent: bool, detail: str, overrides: tuple[Override, ...] = ()) -> Outcome:
     """What the absence of an answer means; `sent` when the API may have read the request."""
     return _overridden(UNKNOWN if sent else UNREACHABLE, 0, ApiError(detail=detail), overrides)
+
+
+def judge_crowded(detail: str, overrides: tuple[Override, ...] = ()) -> Outcome:
+    """What it means that the gateway did not ask, because it would have been too late."""
+    return _overridden(CROWDED, 0, ApiError(detail=detail), overrides)
 
 
 def _overridden(row: Row, status: int, error: ApiError, overrides: tuple[Override, ...]) -> Outcome:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from bench import children, paced, report
-from bench.gateways import Gateway, Idle
+from bench.gateways import Gateway
 from bench.run import Run
 from bench.scenarios import CALM, MANY_BOUND, STORM_OF_MANY, STORM_OF_ONE
 
@@ -113,7 +113,7 @@ def test_what_is_on_its_way_is_not_unanswered(
     gateway: FakeGateway, looks: tuple[int, ...], least: int
 ) -> None:
     gateway.unanswered = [*looks]
-    assert paced._unanswered(cast("Gateway", gateway), cast("Idle", gateway)) == least
+    assert paced._unanswered(cast("Gateway", gateway), gateway.asked) == least
 
 
 def test_many_binds_are_measured_beside_few(run: Run, gateway: FakeGateway) -> None:

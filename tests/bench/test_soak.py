@@ -8,6 +8,7 @@ import random
 import socket
 import tomllib
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 from bench.soak.__main__ import warm_up
 from bench.soak.daemon import configuration
-from bench.soak.samples import Sample, connections_to
+from bench.soak.samples import Sample, connections
 from bench.soak.steady import Request, requests
 from bench.soak.tally import Tally
 from bench.soak.trend import blocks, levels, trend
@@ -102,19 +103,19 @@ def test_the_warm_up_is_a_third_and_two_minutes_at_least(minutes: float, seconds
 # Samples.
 
 
-def test_connections_to_the_api_are_told_from_others() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as api,
-        socket.create_server(("127.0.0.1", 0)) as other,
-    ):
-        port = api.getsockname()[1]
-        process = Path(f"/proc/{os.getpid()}")
-        before = connections_to(process, port)
-        with (
-            socket.create_connection(api.getsockname()),
-            socket.create_connection(other.getsockname()),
-        ):
-            assert connections_to(process, port) == before + 1
+def test_connections_of_the_api_are_told_from_others() -> None:
+    process = Path(f"/proc/{os.getpid()}")
+    with ExitStack() as stack:
+        api, callbacks, other = (
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)
+        )
+        ports = api.getsockname()[1], callbacks.getsockname()[1]
+        assert connections(process, *ports) == (0, 0)
+        for listener in (api, callbacks, callbacks, other):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        for _ in range(2):
+            stack.enter_context(callbacks.accept()[0])
+        assert connections(process, *ports) == (1, 2)
 
 
 BASE = Sample(
@@ -123,6 +124,7 @@ BASE = Sample(
     cpu=0.0,
     descriptors=50,
     to_api=20,
+    of_api=10,
     threads=3,
     sessions=12,
     connections=14,
@@ -155,8 +157,8 @@ def run(
 def good() -> tuple[Tally, Ending]:
     tally = Tally(sent=100, ok=90, guests=Counter({"silent: closed": 3, "passer_by: left": 2}))
     tally.refused["refused 0x01"] = 10
-    left = replace(BASE, descriptors=33, to_api=20, connections=0)
-    baseline = replace(BASE, descriptors=15, to_api=2)
+    left = replace(BASE, descriptors=33, to_api=20, of_api=0, connections=0)
+    baseline = replace(BASE, descriptors=15, to_api=2, of_api=0)
     return tally, Ending(baseline, left, exit_code=0)
 
 
@@ -174,7 +176,7 @@ def test_a_steady_gateway_passes() -> None:
     found = {one.what: one.measured for one in judged}
     assert found["reactor lag, p99"] == "<= 50 ms"
     assert found["CPU of the gateway"] == "25 % of a core"
-    assert found["descriptors when all had left"].startswith("13 (20 more to the API)")
+    assert found["descriptors when all had left"].startswith("13 (20 more to the API, 0 of it)")
 
 
 def test_the_apis_connections_are_no_growth() -> None:
@@ -260,8 +262,7 @@ def test_a_round_has_some_of_everything() -> None:
         "receipt": 100,
         "ucs2": 20,
         "part": 60,
-        "refused": 9,
-        "broken": 1,
+        "refused": 10,
     }
     assert sum(request is None for request in itertools.islice(requests(0), 400)) == 20
 
@@ -271,7 +272,7 @@ def test_what_is_asked_for_is_what_the_pdu_says() -> None:
         assert pdu.registered_delivery == int(request.receipt)
         assert (pdu.data_coding == 8) is (request.kind == "ucs2")
         assert (pdu.esm_class == 0x40) is (request.kind == "part")
-        last = {"refused": "2400", "broken": "0500"}.get(request.kind, "5555")
+        last = "2400" if request.kind == "refused" else "5555"
         assert pdu.destination.addr.endswith(last)
         assert request.refused is (last != "5555")
 

@@ -8,7 +8,9 @@ to each in time, and everything as before as soon as the fault is over, without 
 
 from __future__ import annotations
 
+import http.client
 import itertools
+import json
 import os
 import random
 import time
@@ -20,7 +22,7 @@ import pytest
 
 from gateway.omnichannel.client import Credentials
 from tests.e2e import raw_esme as wire
-from tests.e2e.daemon import ACCOUNT, Daemon, Sandbox, until
+from tests.e2e.daemon import ACCOUNT, PASSWORD, USERNAME, Daemon, Sandbox, until
 from tests.e2e.faulty_api import Cut, FaultyApi, Request, answer
 from tests.e2e.raw_esme import Pdu, RawEsme
 
@@ -89,7 +91,7 @@ class Faulty:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
+    with Sandbox("--retry-after") as running:
         yield running
 
 
@@ -193,6 +195,16 @@ def test_429(faulty: Faulty, headers: tuple[str, ...]) -> None:
     assert faulty.outcomes() - before == {"throttled": 50}
     faulty.assert_promises(answers)
     faulty.assert_well()
+
+
+def test_the_sandboxs_own_429_says_when_to_come_back(sandbox: Sandbox) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=5)
+    sms = {"to": "+37255500429", "messages": [{"channel": "sms", "text": "Hello"}]}
+    headers = {"Authorization": Credentials.basic(USERNAME, PASSWORD).authorization}
+    connection.request("POST", "/v1/omnimessage", json.dumps(sms), headers)
+    told = connection.getresponse()
+    assert (told.status, told.getheader("Retry-After")) == (429, "1")
+    connection.close()
 
 
 # Other credentials.

@@ -33,12 +33,13 @@ def test_an_expired_certificate_and_a_new_one(tmp_path: Path, engine: str) -> No
     authority = Authority(tmp_path)
     alpn = ("h2", "http/1.1")
     expired = server_context(authority.issue(expired=True), alpn)
+    engine_lines = f'engine = "{engine}"\nca_file = "{authority.ca_file}"'
     with (
         HttpsServer(expired, {PATH: GOOD}) as api,
         Daemon(
             base_url=api.base_url,
             accounts=ACCOUNTS,
-            omnichannel=f'engine = "{engine}"\nca_file = "{authority.ca_file}"\nfail_fast_after = 1',
+            omnichannel=f"{engine_lines}\nfail_fast_after = 1",
         ) as daemon,
     ):
         client = RawEsme(daemon.port).bind()

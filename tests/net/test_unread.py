@@ -268,6 +268,26 @@ def test_a_client_that_sends_and_never_reads_is_dropped(gateway: Gateway) -> Non
     assert gateway.sample("smppgw_connections_dropped_total", **labels) == 1
 
 
+def test_what_is_written_meanwhile_gives_it_no_more_time(gateway: Gateway) -> None:
+    """A TCP transport that is full says so again at every write."""
+    gateway.server.connection_limits = ConnectionLimits(unread_timeout=0.3)
+    large = receipts(*range(9), tlvs=(Tlv(0x0424, b"x" * 60_000),))
+    with Deaf(gateway):
+        gateway.until(lambda: gateway.dispatcher.receivers)
+        connection = gateway.connection()
+        gateway.call(connection.transport.write, large[0][0] * 3)
+        gateway.until(lambda: connection._unread is not None)
+        first, octets = connection._unread, len(large[0][0])
+        assert first is not None
+        gateway.call(connection._write, large[0][0])
+        gateway.call(connection._write, large[0][0])
+        assert connection._unread is first
+        assert first.octets == 2 * octets
+        gateway.until(lambda: not gateway.server.connections)
+    [line] = gateway.events("session_dropped")
+    assert line["octets"] == 2 * octets
+
+
 def test_receipts_for_a_client_that_never_reads(gateway: Gateway) -> None:
     """They go back to where they came from, and the client is dropped."""
     gateway.server.connection_limits = ConnectionLimits(unread_timeout=0.3)

@@ -21,6 +21,7 @@ from gateway.omnichannel.outcome import (
     State,
     Verdict,
     judge,
+    judge_crowded,
     judge_failure,
     judge_inquiry,
     read_overrides,
@@ -564,12 +565,20 @@ def test_the_page_has_every_field() -> None:
         assert judge(400, sms(field)).command_status.name == name
 
 
-def test_the_page_has_both_ways_of_no_answer() -> None:
+def test_the_page_has_every_way_of_no_answer() -> None:
     rows = table_under("The API did not answer", "What happened")
     told = [(row["What happened"].split(":")[0], row["Outcome"]) for row in rows]
-    assert told == [("Certainly not sent", "unreachable"), ("Perhaps sent", "unknown")]
-    for row, sent in zip(rows, (False, True), strict=True):
-        assert judge_failure(sent=sent, detail="").command_status.name == row["command_status"]
+    assert told == [
+        ("Not asked", "crowded"),
+        ("Certainly not sent", "unreachable"),
+        ("Perhaps sent", "unknown"),
+    ]
+    judged = (judge_crowded(""), *(judge_failure(sent=sent, detail="") for sent in (False, True)))
+    for row, outcome in zip(rows, judged, strict=True):
+        assert (outcome.command_status.name, outcome.verdict.value) == (
+            row["command_status"],
+            row["Outcome"],
+        )
 
 
 def test_the_page_has_every_outcome() -> None:
@@ -587,7 +596,8 @@ def test_the_pages_examples_of_overrides_can_be_used() -> None:
     assert len(read_report_overrides(tables["report_overrides"])) == 3
     table = tables["status_overrides"]
     overrides = read_overrides(table)
-    assert len(overrides) == len(table) == 7
+    assert len(overrides) == len(table) == 8
+    assert judge_crowded("", overrides).command_status.name == "ESME_RMSGQFUL"
     assert judge(429, b"", overrides).command_status.name == "ESME_RMSGQFUL"
     assert judge(502, b"", overrides).command_status.name == "ESME_RMSGQFUL"
     assert judge(503, b"", overrides).command_status.name == "ESME_RTHROTTLED"

@@ -1,0 +1,277 @@
+"""Messages on their way to the API: alone, or many in one request, each with its own outcome.
+
+`pacer` says who leaves when and with whom. What is made of the answer stands here:
+
+- 429: nothing was accepted. The messages wait again, if their time allows.
+- 400 and 413 to many: one of them is at fault, and the API does not say which. Its halves are
+  asked, down to the one; nothing was accepted, so nothing is repeated.
+- An answer that does not fit its messages is not believed: all of them are unknown outcomes.
+- Otherwise each has the outcome of its entry, or all have that of the request.
+
+A thousand answers take longer than a turn of the event loop may: they are given out in portions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Final, cast
+
+from structlog.typing import FilteringBoundLogger
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from gateway.metrics import Metrics
+from gateway.omnichannel.attempts import Attempts, Exchange
+from gateway.omnichannel.bulk import DIVISIBLE, Mismatch, body_of, judge_bulk, unknown
+from gateway.omnichannel.deadlines import Deadlines
+from gateway.omnichannel.lane import Errand, Lane
+from gateway.omnichannel.outcome import (
+    Outcome,
+    Override,
+    Verdict,
+    judge,
+    judge_crowded,
+    judge_failure,
+)
+from gateway.omnichannel.pacer import Pacer, Pacing
+from gateway.omnichannel.payload import SmsRequest, encode
+from gateway.omnichannel.transport import (
+    FailureKind,
+    HttpAnswer,
+    HttpFailure,
+    HttpResult,
+    Transport,
+)
+
+ONE: Final = "/omnimessage"
+MANY: Final = "/omnimessages"
+_TOO_MANY: Final = 429
+_RETRY_AFTER: Final = 1.0  # seconds, when the API does not say
+_LONGEST_PAUSE: Final = 60.0  # seconds that it is believed in this
+_NO_ANSWER: Final = HttpFailure(FailureKind.TIMEOUT, True, "no answer in the message's time")
+_PORTION: Final = 100  # answers given out in one turn of the event loop
+
+
+class Message:
+    """One message that is to be sent; a `lane.Message`."""
+
+    __slots__ = (
+        "account",
+        "authorization",
+        "body",
+        "deadline",
+        "deferred",
+        "octets",
+        "overrides",
+        "priority",
+        "request",
+    )
+
+    def __init__(
+        self,
+        request: SmsRequest,
+        authorization: str,
+        deadline: float,
+        account: str,
+        priority: int,
+        overrides: tuple[Override, ...],
+    ) -> None:
+        """`deadline` is in the clock's seconds; `priority` a priority_flag."""
+        self.request = request
+        self.authorization = authorization
+        self.deadline = deadline
+        self.account = account
+        self.priority = priority
+        self.overrides = overrides
+        self.body = encode(request)
+        self.octets = len(self.body)
+        self.deferred: Deferred[Outcome] = Deferred()
+
+    def leave_out(self, words: str) -> None:
+        self.deferred.callback(judge_crowded(words, self.overrides))
+
+
+class Question:
+    """What shares its request with nothing; a `lane.Errand`. `ask` makes the request."""
+
+    octets = 0
+    __slots__ = ("ask", "deadline", "deferred", "overrides")
+
+    def __init__(
+        self,
+        ask: Callable[[], Deferred[Outcome]],
+        deadline: float,
+        overrides: tuple[Override, ...],
+    ) -> None:
+        self.ask = ask
+        self.deadline = deadline
+        self.overrides = overrides
+        self.deferred: Deferred[Outcome] = Deferred()
+
+    def leave_out(self, words: str) -> None:
+        self.deferred.callback(judge_crowded(words, self.overrides))
+
+
+class Sender:
+    """Sends messages. `clock` is the reactor; `overrides` may be replaced at any time."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: IReactorTime,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        overrides: tuple[Override, ...],
+        pacing: Pacing,
+    ) -> None:
+        self.overrides = overrides
+        self.attempts: Attempts  # they go by the pacer's rate, so it comes first
+        self.pacer = Pacer(clock, pacing, self.leave)
+        self._transport = transport
+        self._clock = clock
+        self._log = log
+        self._messages = metrics.api_request_messages
+        self._mismatches = metrics.api_mismatches
+
+    def leave(self, lane: Lane, errands: Sequence[Errand]) -> None:
+        """Make one request of these; the Deferred of each fires once."""
+        first = errands[0]
+        if isinstance(first, Question):
+            first.ask().chainDeferred(first.deferred)
+            return
+        if len(errands) == 1:
+            self._send_one(lane, cast("Message", first))
+        else:
+            self._send_many(lane, cast("Sequence[Message]", errands))
+
+    # One.
+
+    def _send_one(self, lane: Lane, message: Message) -> None:
+        answered: list[HttpAnswer] = []
+
+        def read(result: HttpResult) -> Outcome:
+            if isinstance(result, HttpAnswer):
+                answered.append(result)
+                return judge(result.status, result.body, self.overrides)
+            return self.unanswered(result)
+
+        def judged(outcome: Outcome) -> None:
+            if outcome.verdict is Verdict.THROTTLED and not self.pacer.refused(
+                lane, [message], self._retry_after(answered[-1])
+            ):
+                return
+            message.deferred.callback(outcome)
+
+        call = partial(self._post, 1, ONE, message.body, message.authorization)
+        asked = self.attempts.start(Exchange(call, read, message.deadline))
+        asked.addCallback(judged).addErrback(self._failed, [message])
+
+    def _post(
+        self, count: int, path: str, body: bytes, authorization: str, timeout: float
+    ) -> Deferred[HttpResult]:
+        self._messages.observe(count)
+        return self._transport.post(path, body, authorization=authorization, timeout=timeout)
+
+    def heed(self, lane: Lane, answer: HttpAnswer) -> None:
+        """Ask less, if this is the answer to a question that came too soon."""
+        if answer.status == _TOO_MANY:
+            self.pacer.refused(lane, (), self._retry_after(answer))
+
+    def unanswered(self, failure: HttpFailure) -> Outcome:
+        detail = f"{failure.kind.value}: {failure.detail}"
+        return judge_failure(sent=failure.sent, detail=detail, overrides=self.overrides)
+
+    # Many.
+
+    def _send_many(self, lane: Lane, messages: Sequence[Message]) -> None:
+        outcomes: list[Outcome] = []
+        answered: list[HttpAnswer] = []
+
+        def read(result: HttpResult) -> Outcome:
+            if isinstance(result, HttpAnswer):
+                answered.append(result)
+                outcomes[:] = self._read(result, messages)
+            else:
+                outcomes[:] = [self.unanswered(result)] * len(messages)
+            # What the metric calls the request: accepted, if one of its messages was.
+            return next((one for one in outcomes if one.verdict is Verdict.ACCEPTED), outcomes[0])
+
+        def judged(_: Outcome) -> None:
+            status = answered[-1].status if answered else 0
+            left = [message for message in messages if not message.deferred.called]
+            if status in DIVISIBLE:
+                self.pacer.divide(lane, left)
+            elif outcomes[0].verdict is Verdict.THROTTLED:
+                late = self.pacer.refused(lane, left, self._retry_after(answered[-1]))
+                self._give_out(late, outcomes[: len(late)])
+            else:
+                self._give_out(messages, outcomes)
+
+        def stop(outcome: Outcome) -> Outcome:
+            deadlines.stop()
+            return outcome
+
+        body = body_of([message.body for message in messages])
+        call = partial(self._post, len(messages), MANY, body, messages[0].authorization)
+        deadlines = Deadlines(self._clock, messages, self._overdue)
+        moments = [message.deadline for message in messages]
+        asked = self.attempts.start(Exchange(call, read, min(moments), max(moments)))
+        asked.addBoth(stop).addCallback(judged).addErrback(self._failed, messages)
+
+    def _overdue(self, message: Message) -> None:
+        """Others of its request may wait for the answer."""
+        message.deferred.callback(self.unanswered(_NO_ANSWER))
+
+    def _read(self, answer: HttpAnswer, messages: Sequence[Message]) -> list[Outcome]:
+        requests = [message.request for message in messages]
+        try:
+            return judge_bulk(answer.status, answer.body, requests, self.overrides)
+        except Mismatch as error:
+            self._mismatches.inc()
+            self._log.error(
+                "bulk_mismatch",
+                detail=str(error),
+                messages=len(messages),
+                http_status=answer.status,
+            )
+            words = f"the answer to {len(messages)} messages does not fit them: {error}"
+            return unknown(answer.status, words, len(messages), self.overrides)
+
+    def _give_out(self, messages: Sequence[Message], outcomes: Sequence[Outcome]) -> None:
+        for message, outcome in zip(messages[:_PORTION], outcomes, strict=False):
+            if not message.deferred.called:
+                message.deferred.callback(outcome)
+        if len(messages) > _PORTION:
+            self._clock.callLater(0, self._give_out, messages[_PORTION:], outcomes[_PORTION:])
+
+    def _failed(self, failure: Failure, messages: Sequence[Message]) -> None:
+        """A fault of ours on the way; whoever asked must hear of it."""
+        for message in messages:
+            if not message.deferred.called:
+                message.deferred.errback(failure)
+
+    def _retry_after(self, answer: HttpAnswer) -> float:
+        return retry_after(answer.headers.get("retry-after", ""), time.time())
+
+
+def retry_after(value: str, now: float) -> float:
+    """The seconds that a Retry-After asks for, in seconds or as a date (RFC 9110, 10.2.3).
+
+    `now` is the wall clock's. What cannot be read, and what asks for nothing, is a second.
+    """
+    if value.isascii() and value.isdecimal():
+        seconds = float(value[:9])
+    else:
+        try:
+            moment = parsedate_to_datetime(value)
+        except (TypeError, ValueError, OverflowError, IndexError):
+            return _RETRY_AFTER
+        if moment.tzinfo is None:  # one of the old formats, which are in UTC as well
+            moment = moment.replace(tzinfo=UTC)
+        seconds = moment.timestamp() - now
+    return min(max(seconds, _RETRY_AFTER), _LONGEST_PAUSE)
