@@ -113,17 +113,20 @@ class Gateway:
 
     def metric(self, name: str) -> float:
         """The value of a metric, `name{label="value"}`. Raises Failed when there is none."""
-        return self.metrics(name)[name]
+        found = self._samples()
+        if name not in found:
+            raise Failed(f"the gateway has no metric {name}")
+        return found[name]
 
     def metrics(self, *names: str) -> dict[str, float]:
-        """The values of metrics at one moment. Raises Failed when there is none of one."""
+        """The values of metrics at one moment; 0 for what was not counted yet."""
+        found = self._samples()
+        return {name: found.get(name, 0.0) for name in names}
+
+    def _samples(self) -> dict[str, float]:
         url = f"http://127.0.0.1:{self.admin_port}/metrics"
         with urlopen(url, timeout=METRIC_WAIT) as answer:
-            found = samples(answer.read().decode())
-        for name in names:
-            if name not in found:
-                raise Failed(f"the gateway has no metric {name}")
-        return {name: found[name] for name in names}
+            return samples(answer.read().decode())
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,12 @@ PASSWORD_VARIABLE: Final = "SMPPGW_SEND_PASSWORD"  # noqa: S105  the variable's 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the gateway listens.")
 @click.option("--port", default=2775, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--tls", is_flag=True, help="Encrypt, and check the gateway's certificate.")
+@click.option(
+    "--ca",
+    type=click.Path(exists=True, dir_okay=False),
+    help="With --tls: whom to trust instead of the system's authorities, in PEM.",
+)
 @click.option("--system-id", default=DEMO, show_default=True, help="The account to bind as.")
 @click.option(
     "--password",
@@ -87,6 +94,8 @@ PASSWORD_VARIABLE: Final = "SMPPGW_SEND_PASSWORD"  # noqa: S105  the variable's 
 def send(
     host: str,
     port: int,
+    tls: bool,
+    ca: str | None,
     system_id: str,
     password: str | None,
     to: tuple[str, ...],
@@ -151,6 +160,7 @@ def send(
     plan = Plan(
         host=host,
         port=port,
+        tls=_tls(tls, ca),
         system_id=system_id,
         password=_password(system_id, password),
         to=to,
@@ -177,6 +187,17 @@ def send(
         raise click.ClickException(failure)
     complete = not report.missing or receipt not in OF_EVERY_MESSAGE
     sys.exit(0 if report.all_accepted and complete else 1)
+
+
+def _tls(wanted: bool, ca: str | None) -> ssl.SSLContext | None:
+    if ca is not None and not wanted:
+        raise click.UsageError("--ca is for --tls")
+    if not wanted:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise click.UsageError(f"{ca} holds no certificate in PEM") from None
 
 
 def _password(system_id: str, given: str | None) -> str:

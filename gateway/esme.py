@@ -8,6 +8,7 @@ here, each place naming the defect.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass
@@ -52,8 +53,11 @@ class Response:
 class Esme(Client):  # type: ignore[misc]
     """smpplib's client, with a socket for any address family and a sturdier reader."""
 
-    def __init__(self, host: str, port: int, timeout: float) -> None:
+    def __init__(
+        self, host: str, port: int, timeout: float, tls: ssl.SSLContext | None = None
+    ) -> None:
         super().__init__(host, port, timeout, allow_unknown_opt_params=True)
+        self._tls = tls
         self._frame: list[bytes] = []
 
     def _create_socket(self) -> socket.socket:
@@ -61,7 +65,10 @@ class Esme(Client):  # type: ignore[misc]
         plain = socket.socket(family, socket.SOCK_STREAM)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         plain.settimeout(self.timeout)
-        return plain
+        if self._tls is None:
+            return plain
+        # smpplib's own names no host to the context, which then cannot check the certificate's.
+        return self._tls.wrap_socket(plain, server_hostname=self.host)
 
     def _recv_exact(self, exact_size: int) -> bytes:
         # smpplib would wait for up to 4 GB (its reader has no limit).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import selectors
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Plan:
     timeout: float = 10.0
     registered_delivery: int = 0
     wait: float = 0.0
+    tls: ssl.SSLContext | None = None  # None: in the clear
 
     @property
     def requests(self) -> int:
@@ -75,7 +77,7 @@ def send(plan: Plan, report: Reporter) -> None:
     Raises SendError when it cannot bind. When the connection ends halfway, the messages
     without an answer are reported as such before SendError is raised.
     """
-    esme = Esme(plan.host, plan.port, plan.timeout)
+    esme = Esme(plan.host, plan.port, plan.timeout, plan.tls)
     try:
         connect(esme)
         bind(esme, plan.bind, plan.system_id, plan.password)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from typing import Final
 
 from smpplib import smpp
@@ -35,6 +36,11 @@ def connect(esme: Esme) -> None:
         cause = error.__context__
         if isinstance(cause, socket.gaierror):
             raise SendError(f"{esme.host} does not resolve: {cause.strerror}") from None
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            reason = f"its certificate is not accepted ({cause.verify_message})"
+            raise SendError(f"{where}: {reason}: name its authority with --ca") from None
+        if isinstance(cause, ssl.SSLError):
+            raise SendError(f"{where}: no TLS there: leave out --tls, or check --port") from None
         if isinstance(cause, TimeoutError):
             raise SendError(f"{where} does not answer: check --host and --port") from None
         reason = (cause.strerror if isinstance(cause, OSError) else None) or "no connection"

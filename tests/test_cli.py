@@ -76,7 +76,7 @@ OPTIONS_OF = {
     "send": {
         "--host", "--port", "--system-id", "--password", "--to", "--from", "--text", "--coding",
         "--long", "--multi", "--count", "--rate", "--window", "--bind", "--timeout", "--receipt",
-        "--wait",
+        "--wait", "--tls", "--ca",
     },
 }  # fmt: skip
 
@@ -100,6 +100,8 @@ def test_version_and_module() -> None:
         ("send", "--to", "+372", "--text", "x", "--window", "0"),
         ("send", "--to", "+372", "--text", "x", "--system-id", "bank"),
         ("send", "--to", "+372", "--text", "x", "--long", "parts"),
+        ("send", "--to", "+372", "--text", "x", "--ca", __file__),
+        ("send", "--to", "+372", "--text", "x", "--tls", "--ca", __file__),
         ("send", "--to", "+372", "--text", "x" * (255 * 153 + 1), "--long", "udh"),
         ("send", "--to", "+372", "--text", "x" * 65_536),
         ("send", "--multi", *["--to", "+372"] * 255, "--text", "x"),

@@ -127,7 +127,8 @@ def smpp_gateway(line: str, gateway: Running) -> None:
     if verb == "receipts":
         verb = " ".join(own[0][:2])
     others = {part[0] for part in pipeline if not part[0].endswith("smpp-gateway")}
-    if verb not in RUNNABLE or others - {"echo"}:
+    elsewhere = "--host" in own[0]  # tests/e2e/test_send_tls.py runs one with --tls
+    if verb not in RUNNABLE or elsewhere or others - {"echo"}:
         return
     line = re.sub(r"(\.venv/bin/)?smpp-gateway", shlex.quote(str(COMMAND)), line, count=1)
     if verb == "send":
