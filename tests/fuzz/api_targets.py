@@ -8,6 +8,7 @@ from typing import Final
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from gateway.omnichannel import outcome, payload
+from gateway.omnichannel.bulk import Mismatch, judge_bulk
 from gateway.omnichannel.callback import BadToken, Key, KeyRing, signature, signed
 from gateway.omnichannel.report import DeliveryReport, judge_report, read_report
 from gateway.omnichannel.route import BadRoute, Route, pack, unpack
@@ -16,6 +17,7 @@ from tests.fuzz.target import Octets, Target
 
 _SECRET: Final = bytes(range(64))
 _RING: Final = KeyRing([Key("k1", 0.0, _SECRET)])
+_REQUESTS: Final = [payload.SmsRequest("+37255500001", "a"), payload.SmsRequest("37255500002", "b")]
 _LONGEST_WORD: Final = 300
 _LATEST: Final = 1 << 38  # seconds that a route can hold
 
@@ -87,6 +89,24 @@ def answer(octets: bytes) -> None:
     assert outcome.state_of(delivery.status)
 
 
+def bulk(octets: bytes) -> None:
+    """The answer to two messages at once: an outcome for each, or Mismatch."""
+    given = Octets(octets)
+    status = 100 + int.from_bytes(given.some(2)) % 500
+    try:
+        found = judge_bulk(status, given.rest(), _REQUESTS)
+    except Mismatch as error:
+        assert 200 <= status < 300
+        assert str(error)
+        return
+    assert len(found) == len(_REQUESTS)
+    ids = [one.message_id for one in found if one.verdict is outcome.Verdict.ACCEPTED]
+    assert len(set(ids)) == len(ids)
+    for message_id in ids:
+        _is_id(message_id)
+    assert not ids or 200 <= status < 300
+
+
 def _is_id(found: str) -> None:
     assert 1 <= len(found) <= 64
     assert found.isascii()
@@ -111,4 +131,5 @@ API: Final[dict[str, Target]] = {
     "route": Target(route, longest=256),
     "report": Target(report, weight=2, longest=400, words=_JSON),
     "answer": Target(answer, weight=2, longest=400, words=_JSON),
+    "bulk": Target(bulk, longest=400, words=_JSON),
 }

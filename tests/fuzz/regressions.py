@@ -7,4 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-ROWS: Final[list[tuple[str, str, str]]] = []
+ROWS: Final[list[tuple[str, str, str]]] = [
+    ("addresses", "000061206120", "the target took a word of the refusal for the address"),
+]
