@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
@@ -23,6 +24,7 @@ def allows(networks: Iterable[Network], peer: str) -> bool:
     return found is not None and any(found in network for network in networks)
 
 
+@lru_cache(maxsize=4096)  # a storm comes from few addresses, and each bind asks four times
 def neighbourhood(peer: str) -> str:
     """Under what an address is counted and locked out: IPv4 by itself, IPv6 with its /64.
 

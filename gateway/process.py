@@ -23,9 +23,8 @@ def prepare(reactor: Any) -> None:
     """What a process needs that runs for years under load."""
     # Twisted counts by the wall clock: one set back by an hour would stop every timer for one.
     reactor.seconds = time.monotonic
-    # What lives from the start is never garbage, and a thousand messages in flight are no
-    # reason to look for cycles: 8 % of the processor time of a relayed message.
-    gc.freeze()
+    # A thousand messages in flight are no reason to look for cycles: 8 % of the processor time
+    # of a relayed message.
     gc.set_threshold(20_000, 20, 100)
     # Where there is little to look through that is looked for seldom: what is garbage by then has
     # spread over the heap.
@@ -37,6 +36,12 @@ def prepare(reactor: Any) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = 1 << 20 if most == resource.RLIM_INFINITY else most
     resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
+
+
+def keep_what_is_there() -> None:
+    """The start is over: what was made by it is never garbage, and is not looked through again."""
+    gc.collect()
+    gc.freeze()
 
 
 def room_for_clients(others: int) -> int:

@@ -41,8 +41,8 @@ from gateway.net.http_limits import HttpDoor
 from gateway.net.http_server import admin_site
 from gateway.omnichannel.client import OmnichannelClient
 from gateway.omnichannel.outcome import read_overrides
+from gateway.process import keep_what_is_there, terminal_is_gone
 from gateway.process import prepare as prepare_process
-from gateway.process import terminal_is_gone
 from gateway.reloading import Prepared, Reloading, prepare
 from gateway.store.base import StoreUnavailable
 from gateway.systemd import Notifier
@@ -100,6 +100,7 @@ def run(settings: Settings, config_path: Path) -> int:
         service.abandon()
         return 1
     log.info("started", version=__version__, config=str(config_path))
+    keep_what_is_there()
     manager.ready()
     if manager.watchdog_interval is not None:
         watchdog = LoopingCall(manager.watchdog)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from weakref import ref
 
-from gateway.process import prepare, room_for_clients
+from gateway.process import keep_what_is_there, prepare, room_for_clients
 
 
 class Ring:
@@ -32,6 +32,7 @@ def test_a_process_is_prepared_for_years() -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
         prepare(reactor)
+        keep_what_is_there()
         assert reactor.seconds is time.monotonic
         assert gc.get_freeze_count() > 0
         assert gc.get_threshold() != thresholds
