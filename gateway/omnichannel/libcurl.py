@@ -26,6 +26,7 @@ from typing import Any
 import pycurl
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -34,9 +35,11 @@ from gateway.omnichannel.libcurl_exchange import Exchange
 from gateway.omnichannel.libcurl_line import Line, Waiting, out_of_time
 from gateway.omnichannel.libcurl_options import Pool
 from gateway.omnichannel.libcurl_sockets import Sockets
+from gateway.omnichannel.libcurl_spares import Spares
 from gateway.omnichannel.transport import FailureKind, HttpFailure, HttpResult, TransportSettings
 
 _log = Logger()
+_THINNED_EVERY = 30.0  # seconds
 _ROUNDS = 4  # of libcurl's own follow-up work in one turn, so that sessions get theirs
 # Requests before the first answer. Every server of HTTP/2 takes as many on one connection
 # (RFC 9113, 6.5.2); above its limit, each of the others would open one of its own.
@@ -55,7 +58,7 @@ class LibcurlTransport:
         self._reactor = reactor
         self._settings = settings
         self._closed = False
-        self._free: dict[str, list[Exchange]] = {"POST": [], "GET": [], "DELETE": []}
+        self._spares = {method: Spares() for method in ("POST", "GET", "DELETE")}
         self._busy: dict[pycurl.Curl, Exchange] = {}
         self._line = Line(reactor)
         # Until the first answer it is not known whether connections are shared.
@@ -86,6 +89,9 @@ class LibcurlTransport:
         multi.setopt(pycurl.M_MAXCONNECTS, settings.max_connections)
         self._add, self._remove = multi.add_handle, multi.remove_handle
         reactor.addReader(self)
+        self._thinning = LoopingCall(self._thin)
+        self._thinning.clock = reactor
+        self._thinning.start(_THINNED_EVERY, now=False)
 
     def post(
         self, path: str, body: bytes, *, authorization: str, timeout: float
@@ -105,6 +111,7 @@ class LibcurlTransport:
         for call in (self._turn, self._alarm):
             if call is not None and call.active():
                 call.cancel()
+        self._thinning.stop()
         self._reactor.removeReader(self)
         waiting = self._line.clear()
         ended = list(self._busy.values())
@@ -113,10 +120,8 @@ class LibcurlTransport:
             with suppress(pycurl.error):  # whatever it says, its caller gets an answer
                 self._remove(exchange.curl)
             exchange.curl.close()
-        for exchanges in self._free.values():
-            for exchange in exchanges:
-                exchange.curl.close()
-            exchanges.clear()
+        for spares in self._spares.values():
+            spares.clear()
         self._pool.share.close()
         self._multi.close()
         self._sockets.close()
@@ -151,8 +156,7 @@ class LibcurlTransport:
         if self._pool_requests >= self._retire_after and self._shared:
             self._renew_pool()
         self._pool_requests += 1
-        free = self._free[method]
-        exchange = free.pop() if free else Exchange(method, self._settings, self._pool)
+        exchange = self._spares[method].take() or Exchange(method, self._settings, self._pool)
         exchange.load(path, body, authorization, timeout, deferred)
         if exchange.patient is not self._shared:
             exchange.wait_for_connection(self._shared)
@@ -170,9 +174,13 @@ class LibcurlTransport:
         self._pool = Pool()
         self._sockets.ended = self._pool.ended
         self._pool_requests = 0
-        for exchanges in self._free.values():
-            for exchange in exchanges:
+        for spares in self._spares.values():
+            for exchange in spares:
                 exchange.join(self._pool)
+
+    def _thin(self) -> None:
+        for spares in self._spares.values():
+            spares.thin()
 
     def _advance(self) -> None:
         """Begin as many of those that wait as there is room for."""
@@ -318,7 +326,7 @@ class LibcurlTransport:
         exchange.unload()
         if exchange.pool is not self._pool:
             exchange.join(self._pool)
-        self._free[exchange.method].append(exchange)
+        self._spares[exchange.method].put(exchange)
         if self._line:
             self._advance()
         deferred.callback(result)
