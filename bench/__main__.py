@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bench import backlog, children, messages, paced, parts, receipts, report
+from bench import backlog, children, limited, messages, paced, parts, receipts, report
 from bench.against import against
 from bench.run import Run, say
 from bench.trees import commit
@@ -24,17 +24,25 @@ from bench.trees import commit
 PARTS: dict[str, Callable[[Run], None]] = {
     "compare": messages.compare,
     "matrix": messages.matrix,
+    "latency": messages.latency,
+    "scale": messages.scale,
+    "limit": limited.limit,
+    "fair": limited.fair,
     "idle": messages.idle,
     "flood": messages.flood,
     "parts": parts.parts,
     "pending": parts.pending,
+    "mixed": messages.mixed,
     "receipts": receipts.receipts,
-    "requested": receipts.requested,
+    "throughput": receipts.throughput,
     "backlog": backlog.backlog,
     "binds": paced.binds,
     "storm": paced.storm,
 }
-LONG = ("matrix", "pending", "backlog", "binds", "storm")
+LONG = (
+    *("matrix", "latency", "scale", "limit", "fair"),
+    *("pending", "mixed", "backlog", "binds", "storm"),
+)
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:

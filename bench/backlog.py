@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from bench.children import Failed
 from bench.configuration import STORE_FILE, SYSTEM_ID
-from bench.gateways import Gateway
+from bench.gateway import Gateway
 from bench.receipts import receivers
 from bench.results import Report
 from bench.run import Run, say

@@ -68,16 +68,20 @@ class BulkHttp2(Http2):
             if not self._limit.allows():
                 out.append(_frame(answers.HEADERS, END_HEADERS | END_STREAM, stream, _TOO_MANY))
                 continue
-            entries = [_entry(recipient) for recipient in _RECIPIENT.findall(body)]
-            self._limit.messages += len(entries)
-            many = body.startswith(_MANY)
-            content = b'{"messages":[%b]}' % b",".join(entries) if many else entries[0]
+            told = content(body, self._limit)
             out.append(_frame(answers.HEADERS, END_HEADERS, stream, answers.HEADER_BLOCK))
-            for start in range(0, len(content), _LARGEST_FRAME):
-                piece = content[start : start + _LARGEST_FRAME]
-                last = start + _LARGEST_FRAME >= len(content)
+            for start in range(0, len(told), _LARGEST_FRAME):
+                piece = told[start : start + _LARGEST_FRAME]
+                last = start + _LARGEST_FRAME >= len(told)
                 out.append(_frame(answers.DATA, END_STREAM if last else 0, stream, piece))
         return b"".join(out)
+
+
+def content(body: bytes, limit: Limit) -> bytes:
+    """What the answer to a request says, which counts its messages."""
+    entries = [_entry(recipient) for recipient in _RECIPIENT.findall(body)]
+    limit.messages += len(entries)
+    return b'{"messages":[%b]}' % b",".join(entries) if body.startswith(_MANY) else entries[0]
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

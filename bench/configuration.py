@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 SYSTEM_ID = PASSWORD = "bench"
+OTHER = "other"  # system_id of the second account
 
 # Only keys that every version knows: it also goes to old revisions. A store that is not
 # configured stands beside the configuration.
@@ -45,6 +46,13 @@ key_file = "callback-keys"
 """
 PARTS_ACCOUNT = "reassembly_timeout = 3600\n"
 RECEIPTS_ACCOUNT = "deliver_window = 100\n"
+# With the API credentials of the first, so that they wait in one queue.
+SECOND_ACCOUNT = f"""
+[[accounts]]
+system_id = "{OTHER}"
+password_hash = "{{password_hash}}"
+response_deadline = 60
+"""
 MAX_BINDS = 2_000
 
 
@@ -55,15 +63,16 @@ def configuration(
     smpp: str = "",
     api: str = "",
     max_binds: int = MAX_BINDS,
+    second: bool = False,
     **values: object,
 ) -> str:
     """Give the text of a configuration.
 
     With `parts`, its store may hold a million of them. With `callback_port`, the API reports
-    there, and receipts are delivered with a window of 100. `smpp` are further lines of that
-    table, which an old revision may not know.
+    there, and receipts are delivered with a window of 100. `smpp` and `api` are further lines of
+    their tables, which an old revision may not know. With `second` there is an account OTHER.
     """
-    return CONFIGURATION.format(
+    return (CONFIGURATION + (SECOND_ACCOUNT if second else "")).format(
         callbacks=CALLBACKS.format(port=callback_port) if callback_port else "",
         store=STORE if parts or callback_port else "",
         account=(PARTS_ACCOUNT if parts else "") + (RECEIPTS_ACCOUNT if callback_port else ""),

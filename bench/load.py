@@ -12,7 +12,9 @@ result:
 - `load_cpu_us`: what this process itself costs per submit_sm;
 - with `--watch PID`, `cpu_us` per submit_sm and the memory of that process in the same time;
 - with `--parts 2`, `first_p50_ms`, `last_p50_ms` and so on of the first and the last parts
-  apart, and `next`: the `--first` of a further run that shall share no message with this one.
+  apart;
+- with `--parts 2` or `--mixed`, `next`: the `--first` of a further run that shall share no message
+  with this one.
 
 With `--rate R` so many messages leave each second instead, whatever their answers take (see
 `bench.pacing`). `late_p99_ms` is how late they left, `most` how many were outstanding at once.
@@ -34,7 +36,7 @@ from typing import Any
 from bench.esme import Refused, Session
 from bench.loading import Load
 from bench.pacing import PacedLoad
-from bench.submits import Parts, Submits, Whole
+from bench.submits import Mixed, Parts, Submits, Whole
 
 SLOWEST = 500  # first parts a second that are waited for
 
@@ -57,6 +59,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--rate", type=float, help="messages a second, all binds together")
     mode.add_argument("--incomplete", type=int, metavar="N", help="first parts only, N of them")
+    mode.add_argument("--mixed", action="store_true", help="messages of different lengths")
     mode.add_argument("--idle", action="store_true", help="bind, then only stay")
     return parser.parse_args(given)
 
@@ -76,13 +79,13 @@ def _bound(arguments: argparse.Namespace, submits: Sequence[Submits]) -> list[Se
 def main(given: Sequence[str] | None = None) -> None:
     arguments = _arguments(given)
     incomplete: int | None = arguments.incomplete
-    parts: list[Parts] = []
-    if incomplete is not None or arguments.parts > 1:
-        parts = [
-            Parts(arguments.first + index, arguments.binds, incomplete=incomplete is not None)
-            for index in range(arguments.binds)
-        ]
-    whole = [Whole(receipts=arguments.receipts) for _ in range(arguments.binds)]
+    binds, numbers = arguments.binds, range(arguments.first, arguments.first + arguments.binds)
+    parts: list[Parts] | list[Mixed] = []
+    if arguments.mixed:
+        parts = [Mixed(number, binds) for number in numbers]
+    elif incomplete is not None or arguments.parts > 1:
+        parts = [Parts(number, binds, incomplete=incomplete is not None) for number in numbers]
+    whole = [Whole(receipts=arguments.receipts) for _ in range(binds)]
     sessions = _bound(arguments, parts or whole)
     if arguments.rate:
         paced = PacedLoad(sessions, arguments.watch)
@@ -103,7 +106,7 @@ def main(given: Sequence[str] | None = None) -> None:
         else:
             report = load.run(window, arguments.warmup, arguments.seconds, arguments.drain)
         if parts:
-            report["next"] = max(each.next for each in parts) + arguments.binds
+            report["next"] = max(each.next for each in parts) + binds
         _say(report)
     load.unbind()
 

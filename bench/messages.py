@@ -1,16 +1,22 @@
-"""The parts of the bench that relay messages of one part."""
+"""The parts of the bench that relay messages as fast as they can be answered."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 
-from bench.gateways import Gateway
+from bench.gateway import Gateway
+from bench.gateways import UNPACED
 from bench.run import Run, say
-from bench.scenarios import COMPARED, MATRIX, Scenario
+from bench.scenarios import COMPARED, LATENCIES, MATRIX, MIXED, SCALE, Scenario
 
+ROUNDS = 3  # of what is measured in fewer
 IDLE_BINDS = 1_000
-IDLE_SMPP = "max_connections_per_address = 2000\n"
+MANY_SMPP = "max_connections_per_address = 2000\n"
+# All that is in flight may be at the API: by default 500 are, and 200 ms are 2,500 messages/s then.
+MANY_REQUESTS = UNPACED + "max_requests = 5000\n"
 FLOOD_BINDS, FLOOD_WINDOW, FLOOD_LATENCY = 100, 100, 0.5  # seconds
 
 
@@ -37,7 +43,7 @@ def matrix(run: Run) -> None:
 
 def idle(run: Run) -> None:
     """Compare the memory before and with a thousand bound sessions."""
-    with run.gateways.serve("libcurl", smpp=IDLE_SMPP) as gateway:
+    with run.gateways.serve("libcurl", smpp=MANY_SMPP) as gateway:
         with gateway.idle(1):
             pass
         before = gateway.memory()["rss_mb"]
@@ -51,17 +57,49 @@ def idle(run: Run) -> None:
 
 def flood(run: Run) -> None:
     """Hold ten thousand messages at a slow upstream and read the peak memory."""
-    run.upstream.ask(f"latency {FLOOD_LATENCY * 1000:.0f}")
-    try:
-        with run.gateways.serve("libcurl") as gateway:
-            scenario = Scenario("libcurl", FLOOD_BINDS, FLOOD_WINDOW)
+    scenario = Scenario("libcurl", FLOOD_BINDS, FLOOD_WINDOW)
+    with run.gateways.serve("libcurl") as gateway:
+        # The memory of one who has had as many sessions, and little in flight.
+        run.loaded(replace(scenario, window=1), gateway, 0.5, 0.5)
+        before = gateway.memory()["rss_mb"]
+        with _latency(run, int(FLOOD_LATENCY * 1000)):
             found = run.loaded(scenario, gateway, 0.5, 4.0)
-            peak = gateway.memory()["peak_mb"]
-        waiting = run.upstream.ask("count")["waiting_most"]
-    finally:
-        run.upstream.ask("latency 0")
-    run.results.figures.update(flood_mb=peak, flood_waiting=waiting)
+            waiting = run.upstream.ask("count")["waiting_most"]
+        peak = gateway.memory()["peak_mb"]
+    each = (peak - before) * 1e6 / 1024 / (FLOOD_BINDS * FLOOD_WINDOW)
+    run.results.figures.update(flood_mb=peak, flood_kib=each, flood_waiting=waiting)
     say(
         f"flood: {FLOOD_BINDS} x {FLOOD_WINDOW} in flight, {waiting:,} of them at the "
-        f"upstream at once, {found['answered']:,} answered, peak {peak:.0f} MB"
+        f"upstream at once, {found['answered']:,} answered, peak {peak:.0f} MB, "
+        f"{each:.1f} KiB each"
     )
+
+
+def latency(run: Run) -> None:
+    """Measure with an API that takes its time, as many in flight each time."""
+    with run.gateways.serve("libcurl", api=MANY_REQUESTS) as gateway:
+        for each in run.rounds(LATENCIES, most=ROUNDS):
+            for scenario in each:
+                with _latency(run, scenario.latency or 0):
+                    run.measure(scenario, gateway)
+
+
+@contextlib.contextmanager
+def _latency(run: Run, milliseconds: int) -> Iterator[None]:
+    run.upstream.ask(f"latency {milliseconds}")
+    try:
+        yield
+    finally:
+        run.upstream.ask("latency 0")
+
+
+def scale(run: Run) -> None:
+    """Measure few and many binds, with as many messages in flight, through one gateway."""
+    with run.gateways.serve("libcurl", smpp=MANY_SMPP) as gateway:
+        run.in_turn([(each, gateway) for each in SCALE], alternate=True, most=ROUNDS)
+
+
+def mixed(run: Run) -> None:
+    """Measure messages of different lengths that ask for receipts."""
+    with run.gateways.serve(MIXED.engine, parts=True, callbacks=True) as gateway:
+        run.in_turn([(MIXED, gateway)], most=ROUNDS)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.children import Failed, ask, child, json_line
-from bench.gateways import Gateway
+from bench.gateway import Gateway
 from bench.results import Report, faults
 from bench.run import Run, say
 from bench.scenarios import BINDS, STORM, STORMS, PacedScenario
@@ -29,6 +29,7 @@ max_connections_per_address = 6000
 enquire_link_interval = {ENQUIRE_LINK}
 """
 MAX_BINDS = 6_000
+ROUNDS = 3
 LONGER = 5  # times the seconds of other rows: a 99th percentile needs messages
 MANY_ADDRESSES = 20_000  # more than the binds of a row: each comes once
 LOOKS = 30  # in 3 s and more
@@ -44,7 +45,7 @@ def binds(run: Run) -> None:
     with run.gateways.serve("libcurl", smpp=BINDS_SMPP, max_binds=MAX_BINDS) as gateway:
         _paced(run, BINDS[0], gateway, run.warmup)  # the memory of one who has run before
         before = gateway.memory()["rss_mb"]
-        for each in run.rounds(BINDS):
+        for each in run.rounds(BINDS, most=ROUNDS):
             for scenario in each:
                 if not scenario.idle:
                     found = _paced(run, scenario, gateway, run.seconds * LONGER)
@@ -91,7 +92,7 @@ def storm(run: Run) -> None:
     firsts = itertools.count(2)  # no storm comes from where another has come from
     with run.gateways.serve("libcurl") as gateway:
         outcomes: dict[str, Report] = {}
-        for each in run.rounds(STORMS):
+        for each in run.rounds(STORMS, most=ROUNDS):
             for scenario in each:
                 if not scenario.storm:
                     found = _paced(run, scenario, gateway, run.seconds * LONGER)

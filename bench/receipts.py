@@ -3,8 +3,9 @@
 - `receipts`: callbacks are posted to a gateway, which commits each to a store in a file, with a
   wait for the disk, answers it, and delivers its receipt. A mere twisted.web handler is given the
   same requests by the same client.
-- `requested`: messages that ask for a receipt beside messages that do not, through one gateway.
-  Nothing is reported. What is asked for must leave no trace in the store.
+- `throughput`: messages that ask for a receipt beside messages that do not, through one gateway,
+  and a bare loop that posts as many bodies as it can. Nothing is reported. What is asked for must
+  leave no trace in the store.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from typing import Any
 
 from bench.children import Failed, ask, child, finished, json_line
 from bench.configuration import STORE_FILE
-from bench.gateways import Gateway
+from bench.gateway import Gateway
 from bench.measure import filesystem, sync_us
 from bench.results import Report
 from bench.run import Run
-from bench.scenarios import RECEIPTS, REQUESTED, CallbackScenario
+from bench.scenarios import RECEIPTS, THROUGHPUT, CallbackScenario
 
 BINDS = 2
 OLDEST_AGE = "smppgw_receipt_oldest_age_seconds"
@@ -153,10 +154,10 @@ def _post(
     return found
 
 
-def requested(run: Run) -> None:
-    """Measure messages with and without a receipt asked for, through one gateway."""
+def throughput(run: Run) -> None:
+    """Measure a bare loop, and messages with and without a receipt asked for, in turn."""
     with run.gateways.serve("libcurl", callbacks=True) as gateway:
-        for each in run.rounds(REQUESTED):
+        for each in run.rounds(THROUGHPUT):
             for scenario in each:
                 before = _written(gateway)
                 run.measure(scenario, gateway)

@@ -11,20 +11,41 @@ from pathlib import Path
 
 import pycurl
 
+from bench.columns import (
+    BACKLOG_COLUMNS,
+    BULK_COLUMNS,
+    CALLBACK_COLUMNS,
+    COLUMNS,
+    FAIR_COLUMNS,
+    LIMIT_COLUMNS,
+    MIXED_COLUMNS,
+    PACED_COLUMNS,
+    PART_COLUMNS,
+    STORM_COLUMNS,
+    Columns,
+)
 from bench.results import Results
 from bench.scenarios import (
     AGAINST,
     BACKLOG,
     BINDS,
+    BULK_COST,
     COMPARED,
+    FAIR,
+    LATENCIES,
     LIBCURL,
+    LIMIT,
+    LIMIT_LATENCY,
+    LIMITED,
     MATRIX,
+    MIXED,
     PARTS,
     PENDING,
     RECEIPTS,
-    REQUESTED,
+    SCALE,
     STORM,
     STORMS,
+    THROUGHPUT,
     Measured,
 )
 from bench.verdict import Verdict
@@ -32,43 +53,6 @@ from bench.verdicts import verdicts
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-
-# Head, what stands under it in a row's report, and its decimals.
-Columns = Sequence[tuple[str, str, int]]
-COLUMNS: Columns = (
-    ("messages/s", "per_second", 0),
-    ("p50 ms", "p50_ms", 2),
-    ("p99 ms", "p99_ms", 2),
-    ("CPU us/message", "cpu_us", 1),
-    ("RSS MB", "rss_mb", 0),
-)
-PART_COLUMNS: Columns = (
-    ("parts/s", "per_second", 0),
-    *COLUMNS[1:3],
-    ("CPU us/part", "cpu_us", 1),
-    *COLUMNS[4:],
-)
-CALLBACK_COLUMNS: Columns = (
-    ("callbacks/s", "per_second", 0),
-    ("receipts/s", "delivered_per_second", 0),
-    *COLUMNS[1:3],
-    ("CPU us/callback", "cpu_us", 1),
-    *COLUMNS[4:],
-)
-BACKLOG_COLUMNS: Columns = (
-    ("receipts/s", "per_second", 0),
-    ("CPU us/receipt", "cpu_us", 1),
-    ("start s", "start_seconds", 2),
-    ("RSS MB before", "idle_mb", 0),
-    ("RSS MB after", "rss_mb", 0),
-)
-PACED_COLUMNS: Columns = (
-    *COLUMNS[:3],
-    ("sent late p99 ms", "late_p99_ms", 2),
-    ("CPU %", "cpu_percent", 0),
-    COLUMNS[4],
-)
-STORM_COLUMNS: Columns = (("wrong binds/s", "storm_per_second", 0), *PACED_COLUMNS)
 
 
 def number(value: float, digits: int = 1) -> str:
@@ -130,12 +114,25 @@ def render(results: Results) -> str:
                 ),
             ),
         ]
+    parts += _in_turn(
+        results,
+        LIMITED,
+        f"An API that takes {LIMIT} requests/s, latency {LIMIT_LATENCY} ms",
+        LIMIT_COLUMNS,
+    )
+    parts += _in_turn(results, BULK_COST, "What a request of many messages costs", BULK_COLUMNS)
+    parts += _in_turn(
+        results, FAIR, "One account at a steady pace, the limit as above", FAIR_COLUMNS
+    )
+    parts += _in_turn(results, LATENCIES, "An API that takes its time, no limit", COLUMNS)
+    parts += _in_turn(results, SCALE, "Binds with 1,000 messages in flight", COLUMNS)
+    parts += _in_turn(results, (MIXED,), "Messages of different lengths", MIXED_COLUMNS)
     parts += _in_turn(results, (PARTS,), "Long messages, two parts each", PART_COLUMNS)
     parts += _in_turn(
         results, PENDING, "Long messages beside others of which a part is missing", PART_COLUMNS
     )
     parts += _in_turn(results, RECEIPTS, "Callbacks to receipts, in turn", CALLBACK_COLUMNS)
-    parts += _in_turn(results, REQUESTED, "Messages that ask for a receipt", COLUMNS)
+    parts += _in_turn(results, THROUGHPUT, "Messages beside a bare loop, no limit", COLUMNS)
     parts += _in_turn(results, BACKLOG, "Receipts beside others that wait", BACKLOG_COLUMNS)
     parts += _in_turn(results, BINDS, "Many binds", PACED_COLUMNS)
     parts += _in_turn(results, STORMS, f"Bind storms of {STORM}/s", STORM_COLUMNS)

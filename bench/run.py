@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from bench import children
-from bench.gateways import Gateway, Gateways
+from bench.gateway import Gateway
+from bench.gateways import Gateways
 from bench.results import Report, Results, faults
 from bench.scenarios import Measured, Scenario
 
@@ -32,16 +34,24 @@ class Run:
         self.round_count = rounds
         self._stuck: set[Scenario] = set()  # rows that lost messages: each costs a long wait
 
-    def in_turn(self, rows: Sequence[Row], *, alternate: bool = False) -> None:
+    def in_turn(
+        self, rows: Sequence[Row], *, alternate: bool = False, most: int | None = None
+    ) -> None:
         """Measure all rows, round after round; with `alternate`, every second one backwards."""
-        for each in self.rounds(rows, alternate=alternate):
+        for each in self.rounds(rows, alternate=alternate, most=most):
             for scenario, gateway in each:
                 self.measure(scenario, gateway)
 
-    def rounds(self, rows: Sequence[_Row], *, alternate: bool = True) -> Iterator[Sequence[_Row]]:
-        """Give the rows of each round; with `alternate`, those of every second one backwards."""
-        for turn in range(1, self.round_count + 1):
-            say(f"round {turn} of {self.round_count}")
+    def rounds(
+        self, rows: Sequence[_Row], *, alternate: bool = True, most: int | None = None
+    ) -> Iterator[Sequence[_Row]]:
+        """Give the rows of each round, of which there are `most` at most.
+
+        With `alternate`, those of every second round come backwards.
+        """
+        count = min(self.round_count, most or self.round_count)
+        for turn in range(1, count + 1):
+            say(f"round {turn} of {count}")
             yield rows[::-1] if alternate and turn % 2 == 0 else rows
 
     def measure(self, scenario: Scenario, gateway: Gateway | None) -> None:
@@ -73,16 +83,31 @@ class Run:
         found = gateway.load(
             *(scenario.binds, scenario.window, warmup, seconds, scenario.parts),
             receipts=scenario.receipts == "asked",
+            mixed=scenario.mixed,
         )
+        found["messages_per_second"] = found["per_second"] / scenario.submits_per_request
         after = self.upstream.ask("count")
         answered = after["answered"] - before["answered"]
         if answered:
             found["upstream_cpu_us"] = (after["cpu"] - before["cpu"]) / answered * 1e6
         if found["lost"]:
             self._stuck.add(scenario)
-        for fault in faults(found, answered, found["sent"] / scenario.parts):
+        for fault in faults(found, answered, found["sent"] / scenario.submits_per_request):
             self.problem(scenario.name, fault)
         return found
+
+    @contextlib.contextmanager
+    def limited(self, name: str, limit: int, latency: int) -> Iterator[Run]:
+        """A run with the same results before an upstream with a limit, `latency` in ms."""
+        folder = self.folder / name
+        folder.mkdir()
+        with children.upstream(
+            folder, "--limit", str(limit), "--latency", str(latency)
+        ) as upstream:
+            run = copy.copy(self)
+            run.upstream = upstream
+            run.gateways = Gateways(folder, upstream)
+            yield run
 
     def fill(self, scenario: Scenario, gateway: Gateway) -> None:
         """Leave `scenario.pending` first parts at the gateway. Raises Failed if it has not all."""

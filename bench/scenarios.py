@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.submits import MIXED_MESSAGES, MIXED_SUBMITS
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -17,6 +19,13 @@ class Scenario:
     pending: int = 0  # messages of which the gateway already holds the first part
     tree: str = ""  # whose gateway it is, when not the installed one
     receipts: str = ""  # "asked", "not asked"; only told for a gateway that is called back
+    latency: int | None = None  # milliseconds of the API, where rows differ in it
+    mixed: bool = False  # short ones, others, and long ones; see `bench.submits.Mixed`
+    part: str = ""  # of the bench, whose rows are its own though others are alike
+
+    @property
+    def submits_per_request(self) -> float:
+        return MIXED_SUBMITS / MIXED_MESSAGES if self.mixed else self.parts
 
     @property
     def name(self) -> str:
@@ -27,11 +36,39 @@ class Scenario:
             name += ", log.messages off"
         if self.parts > 1:
             name += f", {self.parts} parts a message"
+        if self.mixed:
+            name += ", mixed"
         if self.pending:
             name += f", {self.pending:,} sets pending"
         if self.receipts:
             name += f", receipts {self.receipts}"
+        if self.latency is not None:
+            name += f", API latency {self.latency} ms"
         return f"{name}, {self.tree}" if self.tree else name
+
+
+@dataclass(frozen=True)
+class LimitScenario:
+    """Full windows in front of an API that takes LIMIT requests a second."""
+
+    bulk: str  # "auto", "off"
+    binds: int
+    window: int
+
+    @property
+    def name(self) -> str:
+        return f'gateway, {self.binds} x {self.window}, bulk = "{self.bulk}"'
+
+
+@dataclass(frozen=True)
+class BulkScenario:
+    """The body of a request of so many messages is made, and the answer to it is read."""
+
+    messages: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.messages:,} messages in a request"
 
 
 @dataclass(frozen=True)
@@ -72,17 +109,23 @@ class PacedScenario:
     rate: int  # messages/s
     idle: int = 0  # further binds that only answer enquire_link
     storm: str = ""  # from where STORM binds/s with wrong passwords come meanwhile
+    bulk: str = ""  # "auto", "off": it is another account than that which may flood
+    flood: int = 0  # messages that the other account has in flight meanwhile
 
     @property
     def name(self) -> str:
         name = f"gateway, {self.rate:,} messages/s over {self.binds} binds"
+        if self.bulk:
+            name += f', bulk = "{self.bulk}"'
+            name += f", {self.flood:,} of another account in flight" if self.flood else ", alone"
         if self.idle:
             name += f", {self.idle:,} more idle"
         return f"{name}, storm from {self.storm}" if self.storm else name
 
 
-Measured = Scenario | CallbackScenario | BacklogScenario | PacedScenario
-
+Measured = (
+    Scenario | LimitScenario | BulkScenario | CallbackScenario | BacklogScenario | PacedScenario
+)
 
 BARE = Scenario("pycurl", 0, 400)
 BARE_LIBCURL = Scenario("libcurl", 0, 400)
@@ -134,7 +177,38 @@ BACKLOG = (FEW_WAITING, MANY_WAITING)
 
 ASKED = Scenario("libcurl", 4, 100, receipts="asked")
 NOT_ASKED = Scenario("libcurl", 4, 100, receipts="not asked")
-REQUESTED = (NOT_ASKED, ASKED)
+BARE_BESIDE = Scenario("pycurl", 0, 400, part="throughput")
+THROUGHPUT = (BARE_BESIDE, NOT_ASKED, ASKED)
+
+# As many in flight whatever the API takes: 200 ms of 20,000 messages/s are 4,000.
+AT_ONCE, AFTER_50, AFTER_200 = (
+    Scenario("libcurl", 10, 500, latency=latency) for latency in (0, 50, 200)
+)
+LATENCIES = (AT_ONCE, AFTER_50, AFTER_200)
+
+# A thousand in flight each time.
+ONE_BIND, FOUR_BINDS, HUNDRED_BINDS, THOUSAND_BINDS = SCALE = tuple(
+    Scenario("libcurl", binds, 1_000 // binds, part="scale") for binds in (1, 4, 100, 1_000)
+)
+
+MIXED = Scenario("libcurl", 4, 100, mixed=True, receipts="asked")
+
+LIMIT = 150  # requests/s
+LIMIT_LATENCY = 100  # milliseconds
+BULK = LimitScenario("auto", 10, 300)
+# So many are in flight for long: each waits for its own request.
+ONE_TO_ONE = LimitScenario("off", 4, 10)
+LIMITED = (BULK, ONE_TO_ONE)
+BULK_TEN, BULK_HUNDRED, BULK_THOUSAND = BULK_COST = tuple(
+    BulkScenario(messages) for messages in (10, 100, 1_000)
+)
+
+# One account, and one that floods.
+FAIR_ALONE = PacedScenario(2, 50, bulk="auto")
+FAIR_FLOODED = PacedScenario(2, 50, bulk="auto", flood=3_000)
+FAIR_ALONE_OFF = PacedScenario(2, 50, bulk="off")
+FAIR_FLOODED_OFF = PacedScenario(2, 50, bulk="off", flood=1_000)
+FAIR = (FAIR_ALONE, FAIR_FLOODED, FAIR_ALONE_OFF, FAIR_FLOODED_OFF)
 
 # 5,000 binds in all.
 FEW_BOUND = PacedScenario(50, 1_000)

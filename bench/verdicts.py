@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from bench import paced_verdicts
+from bench import limited_verdicts, paced_verdicts
 from bench.results import Results
 from bench.scenarios import (
+    AFTER_50,
+    AFTER_200,
     ASKED,
+    AT_ONCE,
     BARE,
+    BARE_BESIDE,
     BARE_LIBCURL,
     BARE_ONE,
     BARE_WEB,
@@ -14,6 +18,7 @@ from bench.scenarios import (
     CALLBACKS_QUIET,
     FEW_PENDING,
     FEW_WAITING,
+    FOUR_BINDS,
     LIBCURL,
     LIBCURL_ONE,
     MANY_PENDING,
@@ -23,6 +28,7 @@ from bench.scenarios import (
     REQUESTS,
     REVISION,
     THIS_TREE,
+    THOUSAND_BINDS,
 )
 from bench.verdict import Verdict, difference, ratio
 
@@ -56,12 +62,16 @@ def verdicts(results: Results) -> list[Verdict]:
         ),
         Verdict("memory of a bound idle session, 1,000 bound", "KiB", 60, figure("idle_kib")),
         Verdict("peak RSS with 10,000 messages in flight", "MB", 150, figure("flood_mb")),
+        Verdict("memory of a message in flight, 10,000", "KiB", None, figure("flood_kib")),
         Verdict(
             "window 1: p50 through the gateway - p50 of a direct POST (bare pycurl loop)",
             "ms",
             1,
             paired((LIBCURL_ONE, "p50_ms"), (BARE_ONE, "p50_ms"), difference),
         ),
+        *limited_verdicts.of_limit(results),
+        *limited_verdicts.of_fairness(results),
+        *_of_throughput(results),
         *_of_revisions(results),
         *_of_parts(results),
         *_of_receipts(results),
@@ -69,6 +79,38 @@ def verdicts(results: Results) -> list[Verdict]:
         *paced_verdicts.of_binds(results),
         *paced_verdicts.of_storms(results),
     ]
+
+
+def _of_throughput(results: Results) -> list[Verdict]:
+    """What a relay does beside a bare loop, behind a slow API, and with many binds."""
+    paired = results.paired
+    beside_bare = [
+        Verdict(
+            f"messages/s, receipts {each.receipts} / POSTs/s of a bare pycurl loop, 400 in flight",
+            "x",
+            bound,
+            paired((each, "per_second"), (BARE_BESIDE, "per_second"), ratio),
+            at_least=True,
+        )
+        for each, bound in ((NOT_ASKED, 0.5), (ASKED, 0.35))
+    ]
+    behind_slow = [
+        Verdict(
+            f"messages/s with an API latency of {each.latency} ms / of 0, 5,000 in flight",
+            "x",
+            0.9,
+            paired((each, "per_second"), (AT_ONCE, "per_second"), ratio),
+            at_least=True,
+        )
+        for each in (AFTER_50, AFTER_200)
+    ]
+    with_many = Verdict(
+        "CPU per relayed message with 1,000 binds / with 4, 1,000 in flight",
+        "x",
+        1.3,
+        paired((THOUSAND_BINDS, "cpu_us"), (FOUR_BINDS, "cpu_us"), ratio),
+    )
+    return [*beside_bare, *behind_slow, with_many]
 
 
 def _of_revisions(results: Results) -> list[Verdict]:

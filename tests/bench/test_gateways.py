@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.configuration import configuration
+from bench.configuration import OTHER, configuration
 
 VALUES: dict[str, Any] = {
     "smpp_port": 1,
@@ -53,6 +53,17 @@ def test_receipts_have_a_listener_and_a_store() -> None:
     assert found.pop("store")["url"] == "sqlite:///gateway.db"
     assert found["accounts"][0].pop("deliver_window") == 100
     assert found == plain, "nothing else differs"
+
+
+def test_a_second_account_shares_the_credentials() -> None:
+    plain = read(parts=False)
+    found = tomllib.loads(configuration(second=True, api="rate_limit = 0\n", **VALUES))
+    first, other = found["accounts"]
+    assert other["system_id"] == OTHER != first["system_id"]
+    assert other.keys() == {"system_id", "password_hash", "response_deadline"}
+    assert other["password_hash"] == first["password_hash"]
+    assert found["omnichannel"].pop("rate_limit") == 0
+    assert found | {"accounts": [first]} == plain, "nothing else differs"
 
 
 @pytest.mark.parametrize("parts", [False, True])

@@ -56,6 +56,16 @@ def test_first_parts_only(capsys: pytest.CaptureFixture[str]) -> None:
     assert max(messages(fake)) < report["next"]
 
 
+def test_mixed_messages_are_whole_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with mc(lambda n, number: resp(number)) as fake:
+        report = command(fake, capsys, "--mixed", "--first", 1_000, *SHORT)
+    assert report["sent"] == report["answered"] == len(fake.submits)
+    assert report["sent"] % 5 == 0
+    long = messages(fake) - {55555555}
+    assert len(long) == report["sent"] // 5
+    assert 1_000 <= min(long) <= max(long) < report["next"]
+
+
 def test_whole_messages_unless_told(capsys: pytest.CaptureFixture[str]) -> None:
     with mc(lambda n, number: resp(number)) as fake:
         report = command(fake, capsys, *SHORT)

@@ -8,8 +8,8 @@ from bench import __main__ as main
 from bench.children import Failed
 
 ALL = [
-    *("compare", "matrix", "idle", "flood", "parts", "pending"),
-    *("receipts", "requested", "backlog", "binds", "storm"),
+    *("compare", "matrix", "latency", "scale", "limit", "fair", "idle", "flood"),
+    *("parts", "pending", "mixed", "receipts", "throughput", "backlog", "binds", "storm"),
 ]
 
 
@@ -17,7 +17,7 @@ ALL = [
     ("given", "wanted"),
     [
         ([], ALL),
-        (["--quick"], ["compare", "idle", "flood", "parts", "receipts", "requested"]),
+        (["--quick"], ["compare", "idle", "flood", "parts", "receipts", "throughput"]),
         (["--only", "pending", "--only", "parts"], ["parts", "pending"]),
         (["--quick", "--only", "pending"], ["pending"]),
         (["--against", "HEAD"], [*ALL, "against"]),

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from bench import children, paced, report
-from bench.gateways import Gateway
+from bench.gateway import Gateway
 from bench.run import Run
 from bench.scenarios import CALM, MANY_BOUND, STORM_OF_MANY, STORM_OF_ONE
 

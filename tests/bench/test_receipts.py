@@ -11,9 +11,9 @@ import pytest
 
 from bench import receipts
 from bench.children import Upstream
-from bench.gateways import Gateway
+from bench.gateway import Gateway
 from bench.run import Run
-from bench.scenarios import ASKED, CALLBACKS, NOT_ASKED
+from bench.scenarios import ASKED, BARE_BESIDE, CALLBACKS, NOT_ASKED
 
 POSTED: dict[str, Any] = {
     "answered": 100,
@@ -120,12 +120,15 @@ def test_a_store_that_grows_is_a_problem(
         assert callbacks
         yield gateway
 
+    measured = []
+
     def measure(scenario: object, gateway: Gateway) -> None:
+        measured.append(scenario)
         if scenario is ASKED:
             (gateway.folder / f"gateway.db{journal}").write_bytes(bytes(4096))
 
     monkeypatch.setattr(run.gateways, "serve", serve)
     monkeypatch.setattr(run, "measure", measure)
-    receipts.requested(run)
+    receipts.throughput(run)
     assert run.results.problems == [f"{ASKED.name}: 4096 octets more in the store"]
-    assert ASKED.name != NOT_ASKED.name
+    assert measured == [BARE_BESIDE, NOT_ASKED, ASKED]

@@ -72,8 +72,8 @@ def rows(text: str) -> list[list[str]]:
         (MANY_PENDING, "Long messages beside others", "part", "100,000 sets pending"),
         (THIS_TREE, "Against 1234567, in turn", "message", "this tree"),
         (REVISION, "Against 1234567, in turn", "message", "the revision"),
-        (NOT_ASKED, "Messages that ask for a receipt", "message", "receipts not asked"),
-        (ASKED, "Messages that ask for a receipt", "message", "receipts asked"),
+        (NOT_ASKED, "Messages beside a bare loop, no limit", "message", "receipts not asked"),
+        (ASKED, "Messages beside a bare loop, no limit", "message", "receipts asked"),
     ],
 )
 def test_each_part_of_a_run_has_its_table(

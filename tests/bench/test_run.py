@@ -8,13 +8,14 @@ from typing import Any, cast
 import pytest
 
 from bench import children
-from bench.gateways import Gateway
+from bench.gateway import Gateway
 from bench.run import Run
 from bench.scenarios import (
     ASKED,
     FEW_PENDING,
     LIBCURL,
     MANY_PENDING,
+    MIXED,
     NOT_ASKED,
     PARTS,
     Scenario,
@@ -55,6 +56,7 @@ class FakeGateway:
         self.found = GOOD | found
         self.parts: list[int] = []
         self.receipts: list[bool] = []
+        self.mixed: list[bool] = []
         self.filled: list[int] = []
 
     def load(
@@ -66,9 +68,11 @@ class FakeGateway:
         parts: int,
         *,
         receipts: bool,
+        mixed: bool,
     ) -> Any:
         self.parts.append(parts)
         self.receipts.append(receipts)
+        self.mixed.append(mixed)
         self.upstream.answered += self.requests
         return dict(self.found)
 
@@ -102,6 +106,9 @@ def gateway(upstream: FakeUpstream, requests: int, **found: Any) -> Gateway:
         (PARTS, 199, False),
         (PARTS, 201, False),
         (PARTS, 400, False),
+        (MIXED, 320, True),
+        (MIXED, 319, False),
+        (MIXED, 400, False),
     ],
 )
 def test_one_request_for_each_message(
@@ -150,6 +157,30 @@ def test_receipts_are_asked_for(
     fake = FakeGateway(upstream, 400)
     run.measure(scenario, cast("Gateway", fake))
     assert fake.receipts == [asked]
+
+
+def test_mixed_messages_are_asked_for(run: Run, upstream: FakeUpstream) -> None:
+    fake = FakeGateway(upstream, 320)
+    run.measure(MIXED, cast("Gateway", fake))
+    run.measure(LIBCURL, cast("Gateway", fake))
+    assert fake.mixed == [True, False]
+    assert run.results.values(MIXED, "messages_per_second") == [3_200]
+
+
+@pytest.mark.parametrize(("most", "rounds"), [(None, 3), (2, 2), (5, 3)])
+def test_some_rows_have_fewer_rounds(
+    run: Run, upstream: FakeUpstream, most: int | None, rounds: int
+) -> None:
+    run.in_turn([(LIBCURL, gateway(upstream, 400))], most=most)
+    assert len(run.results.reports[LIBCURL]) == rounds
+
+
+def test_a_limited_upstream_has_the_same_results(run: Run) -> None:
+    with run.limited("there", limit=2, latency=0) as other:
+        assert other.results is run.results
+        assert other.upstream.ask("count")["refused"] == 0
+        assert other.upstream is not run.upstream
+        assert other.gateways is not run.gateways
 
 
 @pytest.mark.parametrize(("alternate", "order"), [(False, "abababab"), (True, "abbaabba")])

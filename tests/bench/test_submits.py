@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bench import submits
-from bench.submits import Parts, Submits, Whole
+from bench.submits import MIXED_MESSAGES, MIXED_SUBMITS, Mixed, Parts, Submits, Whole
 from gateway.smpp import codec
 from gateway.smpp.constants import EsmClass
 from gateway.smpp.pdu import Address, SubmitSm
@@ -81,6 +81,25 @@ def test_no_two_messages_in_flight_belong_together() -> None:
         for pdu in read(Parts(first=1_000_000 + bind, step=4), 2_000):
             keys.append((pdu.destination.addr, *pdu.short_message[3:6]))
     assert len(set(keys)) == len(keys) == 8_000
+
+
+def test_mixed_messages_come_in_turn() -> None:
+    mixed = Mixed(first=37, step=4)
+    short, other, first, last, long = read(mixed, MIXED_SUBMITS)
+    assert not mixed.unfinished
+    assert short.short_message == submits.TEXT
+    assert other.data_coding == 8
+    assert other.short_message.decode("utf-16-be").startswith("Ваш код")
+    assert len(other.short_message) <= 140
+    assert (first.short_message[:6], last.short_message[:6]) == (b"\5\0\3%\2\1", b"\5\0\3%\2\2")
+    assert first.destination == last.destination == Address(1, 1, "37200000037")
+    (payload,) = long.tlvs
+    assert (long.short_message, payload.tag, len(payload.value)) == (b"", 0x0424, 1_000)
+    assert {pdu.registered_delivery for pdu in (short, other, first, last, long)} == {1}
+    read(mixed, 3)
+    assert mixed.unfinished, "the last part is missing"
+    read(mixed, 2)
+    assert (mixed.next, MIXED_MESSAGES) == (37 + 2 * 4, 4)
 
 
 def test_incomplete_messages_have_no_last_part() -> None:

@@ -68,8 +68,9 @@ def test_each_ratio_has_its_own_rows() -> None:
     [
         ("idle_kib", "idle session", 60, "PASS"),
         ("idle_kib", "idle session", 60.1, "MISS"),
-        ("flood_mb", "in flight", 150, "PASS"),
-        ("flood_mb", "in flight", 151, "MISS"),
+        ("flood_mb", "peak RSS", 150, "PASS"),
+        ("flood_mb", "peak RSS", 151, "MISS"),
+        ("flood_kib", "memory of a message", 4, "told"),
     ],
 )
 def test_single_figures(figure: str, words: str, value: float, word: str) -> None:
@@ -233,3 +234,78 @@ def test_a_storm_is_judged_by_the_quiet_of_its_round(
     verdict = named(found, f"{name} under a bind storm from {scenario.storm}")
     assert verdict.values == ([2, 1.5, 3] if name == "p50" else [2, 6.1, 9])
     assert (verdict.limit, verdict.word) == (2, word)
+
+
+def test_what_a_limit_lets_through() -> None:
+    found = with_rounds(
+        {
+            (scenarios.BULK, "per_second"): [10_000, 9_000, 12_000],
+            (scenarios.BULK, "p99_ms"): [900, 1_100, 400],
+            (scenarios.BULK, "refused"): [0, 1, 0],
+            (scenarios.BULK, "lag_ms"): [25, 10, 50],
+            (scenarios.ONE_TO_ONE, "per_second"): [100, 150, 200],
+            (scenarios.BULK_THOUSAND, "stretch_ms"): [2, 3, 21],
+            (scenarios.BULK_THOUSAND, "stretch_us"): [2, 3, 21],
+            (scenarios.BULK_TEN, "stretch_us"): [2, 2, 2],
+        }
+    )
+    most = named(found, "messages/s at 150 requests/s, API latency 100 ms")
+    assert (most.value, most.limit, most.word) == (10_000, 10_000, "PASS")
+    slowest = named(found, "p99 at 150 requests/s")
+    assert (slowest.value, slowest.limit, slowest.word) == (900, 1_000, "PASS")
+    times = named(found, "with shared requests / with one each")
+    assert (times.values, times.limit, times.word) == ([100, 60, 60], 66, "MISS")
+    refused = named(found, "429")
+    assert (refused.value, refused.word) == (1, "MISS"), "one in any round is too many"
+    assert named(found, "lag").word == "PASS"
+    piece = named(found, "work in one piece")
+    assert (piece.value, piece.limit, piece.word) == (3, 20, "PASS")
+    assert named(found, "that work per message").values == [1, 1.5, 10.5]
+
+
+@pytest.mark.parametrize(("bulk", "word"), [("auto", "PASS"), ("off", "MISS")])
+def test_fairness_is_judged_within_a_round(bulk: str, word: str) -> None:
+    found = with_rounds(
+        {
+            (scenarios.FAIR_ALONE, "p99_ms"): [100, 100, 200],
+            (scenarios.FAIR_FLOODED, "p99_ms"): [200, 110, 500],
+            (scenarios.FAIR_ALONE_OFF, "p99_ms"): [100, 100, 100],
+            (scenarios.FAIR_FLOODED_OFF, "p99_ms"): [201, 110, 500],
+        }
+    )
+    verdict = named(found, f'alone, bulk = "{bulk}"')
+    assert verdict.values == ([2, 1.1, 2.5] if bulk == "auto" else [2.01, 1.1, 5])
+    assert verdict.word == word
+
+
+def test_a_relay_beside_a_bare_loop() -> None:
+    found = with_rounds(
+        {
+            (scenarios.BARE_BESIDE, "per_second"): [20_000, 20_000, 40_000],
+            (NOT_ASKED, "per_second"): [10_000, 9_000, 20_000],
+            (ASKED, "per_second"): [6_000, 8_000, 8_000],
+            (NOT_ASKED, "cpu_us"): [1, 1, 1],
+            (ASKED, "cpu_us"): [1, 1, 1],
+        }
+    )
+    plain = named(found, "receipts not asked / POSTs/s")
+    assert (plain.values, plain.limit, plain.word) == ([0.5, 0.45, 0.5], 0.5, "PASS")
+    asked = named(found, "receipts asked / POSTs/s")
+    assert (asked.values, asked.limit, asked.word) == ([0.3, 0.4, 0.2], 0.35, "MISS")
+
+
+def test_a_slow_api_and_many_binds() -> None:
+    found = with_rounds(
+        {
+            (scenarios.AT_ONCE, "per_second"): [10_000, 10_000, 10_000],
+            (scenarios.AFTER_50, "per_second"): [9_000, 11_000, 9_500],
+            (scenarios.AFTER_200, "per_second"): [8_900, 8_000, 10_000],
+            (scenarios.FOUR_BINDS, "cpu_us"): [100, 100, 100],
+            (scenarios.THOUSAND_BINDS, "cpu_us"): [130, 120, 150],
+        }
+    )
+    assert named(found, "latency of 50 ms / of 0").word == "PASS"
+    slow = named(found, "latency of 200 ms / of 0")
+    assert (slow.value, slow.limit, slow.word) == (0.89, 0.9, "MISS")
+    many = named(found, "1,000 binds / with 4")
+    assert (many.value, many.limit, many.word) == (1.3, 1.3, "PASS")
