@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -17,6 +16,7 @@ from prometheus_client import (
 )
 
 from gateway import __version__
+from gateway.metric_counts import Counts, Distribution
 
 # 5 ms to 30 s: from a loopback upstream to the longest sensible response deadline.
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -46,16 +46,16 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
 
-        def counter(name: str, documentation: str, *labels: str) -> Callable[..., Counter]:
-            return cache(Counter(f"smppgw_{name}", documentation, labels, registry=registry).labels)
+        def counter(name: str, documentation: str, *labels: str) -> Counts:
+            return Counts(f"smppgw_{name}", documentation, labels, registry)
 
         def gauge(name: str, documentation: str) -> Gauge:
             return Gauge(f"smppgw_{name}", documentation, registry=registry)
 
         def histogram(
             name: str, documentation: str, buckets: tuple[float, ...] = SECONDS
-        ) -> Histogram:
-            return Histogram(f"smppgw_{name}", documentation, buckets=buckets, registry=registry)
+        ) -> Distribution:
+            return Distribution(f"smppgw_{name}", documentation, buckets, registry)
 
         build = Gauge("smppgw_build_info", "The version that runs.", ["version"], registry=registry)
         build.labels(__version__).set(1)

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from gateway.bridge.accounts import Account
 from gateway.message.charset import Decoded
 from gateway.message.segment import Concatenation
-from gateway.omnichannel.outcome import NO_ERROR, Outcome, Verdict
+from gateway.omnichannel.outcome import DONE, NO_ERROR, Outcome
 from gateway.omnichannel.route import Route
 from gateway.smpp.constants import InterfaceVersion
 from gateway.smpp.pdu import SubmitSm, SubmitSmResp
@@ -117,8 +117,8 @@ def part_fields(part: Concatenation) -> dict[str, object]:
 
 def api_fields(outcome: Outcome, text: str = "") -> dict[str, object]:
     """What the API said, as far as it says more than "accepted", without the message's text."""
-    fields: dict[str, object] = {"outcome": outcome.verdict.value}
-    if outcome.http_status and outcome.verdict not in {Verdict.ACCEPTED, Verdict.ANSWERED}:
+    fields: dict[str, object] = {"outcome": outcome.verdict}
+    if outcome.http_status and outcome.verdict not in DONE:
         fields["http_status"] = outcome.http_status
     if outcome.error is not NO_ERROR:
         error = outcome.error

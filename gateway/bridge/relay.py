@@ -210,8 +210,21 @@ class Relay:
     def _follow(
         self, result: Deferred[_Result], then: Callable[[_Result, Journey], None], journey: Journey
     ) -> None:
-        result.addCallbacks(then, self._failed, (journey,), {}, (journey,))
-        result.addErrback(self._failed, journey)
+        result.addBoth(self._follows, then, journey)
+
+    def _follows(
+        self,
+        result: _Result | Failure,
+        then: Callable[[_Result, Journey], None],
+        journey: Journey,
+    ) -> None:
+        try:
+            if isinstance(result, Failure):
+                self._failed(result, journey)
+            else:
+                then(result, journey)
+        except Exception:  # noqa: BLE001  the edge of a request, as in `submit`
+            self._failed(Failure(), journey)
 
     def _count_oddities(self, decoded: Decoded) -> None:
         for flag in decoded.flags:
@@ -309,7 +322,7 @@ class Relay:
         status, seconds = self._finish(journey, response, fields)
         if self.log_messages:
             line = event_of(journey, status, message_id, shown_id, seconds)
-            self._log.info(event, **line, **fields)
+            self._log.info(event, **line | fields)
         self.load.settled()
 
     def _refused(self, journey: Journey, refusal: GatewayError) -> None:

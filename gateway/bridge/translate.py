@@ -20,6 +20,7 @@ from gateway.omnichannel.payload import SmsRequest
 from gateway.smpp import timefmt
 from gateway.smpp.constants import CommandStatus, EsmClass, Tag
 from gateway.smpp.pdu import SubmitSm, Tlv
+from gateway.values import value_class
 
 _S = CommandStatus
 _HIGHEST_PRIORITY: Final = 3
@@ -68,7 +69,8 @@ class Envelope(NamedTuple):
     priority: str
 
 
-class Message(NamedTuple):
+@value_class
+class Message:
     """What one submit_sm says: a whole message, or one part of a long one."""
 
     envelope: Envelope

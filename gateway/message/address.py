@@ -102,9 +102,11 @@ def sender(address: Address, numbering: Numbering, default_sender: str) -> str |
         return default_sender or None
     digits = addr.removeprefix("+")
     numeric = _numeric(digits)
-    if any(char.isalpha() for char in addr) or (
-        ton == Ton.ALPHANUMERIC and not (numeric and len(addr) > ALPHANUMERIC_CHARACTERS)
-    ):
+    if numeric:
+        alphanumeric = ton == Ton.ALPHANUMERIC and len(addr) <= ALPHANUMERIC_CHARACTERS
+    else:
+        alphanumeric = ton == Ton.ALPHANUMERIC or any(char.isalpha() for char in addr)
+    if alphanumeric:
         return _alphanumeric(addr, ton)
     if not numeric:
         raise InvalidSource(

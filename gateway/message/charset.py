@@ -16,13 +16,13 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from gateway.errors import GatewayError
 from gateway.message import gsm0338
 from gateway.message.data_coding import CODINGS, NO_TEXT, Alphabet
 from gateway.message.gsm0338 import REPLACEMENT
 from gateway.smpp.constants import CommandStatus
+from gateway.values import value_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ class AlphabetPolicy:
 DEFAULT_POLICY = AlphabetPolicy()
 
 
-class Decoded(NamedTuple):
+@value_class
+class Decoded:
     """A message's text and how it was found.
 
     `errors` counts the octets or units that did not decode. `message_class` is 0 (flash) to

@@ -19,6 +19,7 @@ from gateway.message.data_coding import CODINGS, Alphabet
 from gateway.message.udh import UserDataHeader
 from gateway.smpp.constants import CommandStatus, Tag
 from gateway.smpp.pdu import Tlv
+from gateway.values import value_class
 
 # The octets of a whole SMS, header included (3GPP TS 23.040 section 9.2.2.2).
 SMS_OCTETS = 140
@@ -53,7 +54,8 @@ class Concatenation(NamedTuple):
     number: int
 
 
-class Content(NamedTuple):
+@value_class
+class Content:
     """What one PDU says: the octets of its text, and how to read them.
 
     `flags` may hold "udh_malformed", "mwi_store" and "mwi_discard".
@@ -145,8 +147,8 @@ def text_of(contents: Sequence[Content], policy: AlphabetPolicy) -> Decoded:
     parts. Raises what `charset.decode` raises.
     """
     if len(contents) == 1 and not policy.packed and not contents[0].flags:
-        octets, data_coding, _, _, locking, single, _ = contents[0]
-        return charset.decode(octets, data_coding, policy, locking, single)  # nearly always
+        one = contents[0]  # nearly always
+        return charset.decode(one.octets, one.data_coding, policy, one.locking, one.single)
     found = [
         charset.decode(octets, data_coding, policy, locking, single)
         for (data_coding, locking, single), run in groupby(contents, key=_coding)

@@ -13,7 +13,6 @@ request to the API, and one that is sent ends the trouble, the API gets one for 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
@@ -22,7 +21,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from gateway.metrics import Metrics
-from gateway.omnichannel.availability import FIRST_PAUSE, LONGEST_PAUSE, Availability, State
+from gateway.omnichannel.availability import Availability, State
+from gateway.omnichannel.exchange import SHORTEST_TIMEOUT, TRANSPORT_SLACK, Asked, Exchange
 from gateway.omnichannel.outcome import Outcome
 from gateway.omnichannel.rate import Rate
 from gateway.omnichannel.transport import (
@@ -36,52 +36,11 @@ from gateway.omnichannel.waiting_room import WaitingRoom
 
 PROBE_PATH: Final = "/"
 _PROBE_TIMEOUT: Final = 10.0  # seconds; more than connect_timeout, which says more than TIMEOUT
-_TRANSPORT_SLACK: Final = 0.25  # by how much a transport may overrun its timeout
-_SHORTEST_TIMEOUT: Final = 0.05  # seconds; with less left, another attempt is no use
 _BATCH: Final = 100  # requests that go, or are refused, in one turn: sessions get theirs between
 # What says that no connection could be made. The others are the message's or the gateway's own.
 _NO_CONNECTION: Final = frozenset(
     {FailureKind.DNS, FailureKind.CONNECT, FailureKind.TLS, FailureKind.PROXY}
 )
-
-
-class Exchange:
-    """One request, over all its attempts: how it is made, and how its result is read.
-
-    Attempts begin in time for `deadline`, and an answer is waited for until `last`; both are
-    moments of the clock. The Deferred fires once with what it came to.
-    """
-
-    __slots__ = ("_pause", "call", "deadline", "deferred", "last", "read")
-
-    def __init__(
-        self,
-        call: Callable[..., Deferred[HttpResult]],
-        read: Callable[[HttpResult], Outcome],
-        deadline: float,
-        last: float | None = None,
-    ) -> None:
-        """`last` is `deadline` if it is not given."""
-        self.call = call
-        self.read = read
-        self.deadline = deadline
-        self.last = deadline if last is None else last
-        self.deferred: Deferred[Outcome] = Deferred()
-        self._pause = FIRST_PAUSE / 2
-
-    @property
-    def latest(self) -> float:
-        """When an attempt must begin at the latest."""
-        return self.deadline - _TRANSPORT_SLACK - _SHORTEST_TIMEOUT
-
-    def next_pause(self) -> float:
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        return self._pause
-
-    def failed(self, failure: Failure) -> None:
-        """A fault of ours on the way; whoever asked must hear of it."""
-        if not self.deferred.called:
-            self.deferred.errback(failure)
 
 
 class Attempts:
@@ -110,8 +69,13 @@ class Attempts:
         self._alarm: Any = None  # the one delayed call
         self._alarm_at = math.inf
 
-    def start(self, exchange: Exchange) -> Deferred[Outcome]:
-        """Its outcome, by its deadline; at once while requests are refused."""
+    def ask(self, asked: Asked) -> Deferred[Outcome]:
+        """Start it; give what it will come to."""
+        self.start(asked)
+        return asked.deferred
+
+    def start(self, exchange: Exchange) -> None:
+        """It has its end by its deadline; at once while requests are refused."""
         now = self._clock.seconds()
         state = self._availability.state
         if state is State.UP:
@@ -121,7 +85,6 @@ class Attempts:
         else:
             self._room.enter(exchange, exchange.latest)
             self._plan(now)
-        return exchange.deferred
 
     def close(self) -> None:
         """Refuse those that wait; what is in flight is the transport's."""
@@ -130,27 +93,30 @@ class Attempts:
             self._refuse(exchange, now)
 
     def _attempt(self, exchange: Exchange, now: float) -> None:
-        timeout = max(exchange.last - now - _TRANSPORT_SLACK, _SHORTEST_TIMEOUT)
+        timeout = max(exchange.last - now - TRANSPORT_SLACK, SHORTEST_TIMEOUT)
         try:
-            result = exchange.call(timeout=timeout)
+            result = exchange.call(timeout)
         except Exception:  # noqa: BLE001  one request harms no other that goes in the same turn
             exchange.failed(Failure())
             return
-        result.addCallback(self._ended, exchange, now).addErrback(exchange.failed)
+        result.addCallbacks(self._ended, exchange.failed, (exchange, now))
 
     def _ended(self, result: HttpResult, exchange: Exchange, began: float) -> None:
         now = self._clock.seconds()
         self._seconds.observe(now - began)
-        outcome = exchange.read(result)
-        self._requests(outcome.verdict.value).inc()
-        self._learn(result, began, now)
-        if _may_be_repeated(result):
-            until = now + exchange.next_pause()
-            if until <= exchange.latest and self._availability.state is not State.DOWN:
-                self._room.rest(exchange, until, exchange.latest)
-                self._plan(now)
-                return
-        exchange.deferred.callback(outcome)
+        try:
+            outcome = exchange.read(result)
+            self._requests(outcome.verdict).inc()
+            self._learn(result, began, now)
+            if _may_be_repeated(result):
+                until = now + exchange.next_pause()
+                if until <= exchange.latest and self._availability.state is not State.DOWN:
+                    self._room.rest(exchange, until, exchange.latest)
+                    self._plan(now)
+                    return
+            exchange.done(outcome)
+        except Exception:  # noqa: BLE001  as in `_attempt`
+            exchange.failed(Failure())
 
     def _learn(self, result: HttpResult, began: float, now: float) -> None:
         availability = self._availability
@@ -178,7 +144,10 @@ class Attempts:
         """Answer it without a further attempt."""
         last, seconds = self._failure, now - self._availability.since
         detail = f"{last.detail}; the API could not be connected to for {seconds:.1f} s"
-        exchange.deferred.callback(exchange.read(HttpFailure(last.kind, False, detail)))
+        try:
+            exchange.done(exchange.read(HttpFailure(last.kind, False, detail)))
+        except Exception:  # noqa: BLE001  as in `_attempt`
+            exchange.failed(Failure())
 
     # Time.
 

@@ -17,8 +17,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from gateway.metrics import Metrics
-from gateway.omnichannel.attempts import Attempts, Exchange
+from gateway.omnichannel.attempts import Attempts
 from gateway.omnichannel.availability import Availability, State
+from gateway.omnichannel.exchange import Asked
 from gateway.omnichannel.outcome import Outcome, Override, judge_inquiry
 from gateway.omnichannel.pacer import Pacing
 from gateway.omnichannel.payload import Delivery, SmsRequest, read_delivery
@@ -173,7 +174,7 @@ class OmnichannelClient:
             return self._sender.unanswered(result)
 
         question = Question(
-            lambda: self._attempts.start(Exchange(call, read, deadline)), deadline, self.overrides
+            lambda: self._attempts.ask(Asked(call, read, deadline)), deadline, self.overrides
         )
         if self.availability.state is State.DOWN:
             self._sender.leave(lane, [question])

@@ -8,7 +8,7 @@ where neither says enough. Every row can be overridden in the configuration.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from gateway.omnichannel.payload import (
@@ -19,11 +19,12 @@ from gateway.omnichannel.payload import (
     tells_status,
 )
 from gateway.smpp.constants import CommandStatus, MessageState
+from gateway.values import value_class
 
 _S = CommandStatus
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     """The kinds of answers; the value is the metric's label and the log's word."""
 
     ACCEPTED = "accepted"
@@ -38,6 +39,7 @@ class Verdict(Enum):
     UNKNOWN = "unknown"  # may have been accepted: never repeated
 
 
+DONE: Final = frozenset({Verdict.ACCEPTED, Verdict.ANSWERED})
 ALARMING: Final = frozenset({Verdict.UNAUTHORIZED, Verdict.MISCONFIGURED})
 # An API that says it failed may have accepted the message before it did.
 MAYBE_ACCEPTED: Final = frozenset({Verdict.UNKNOWN, Verdict.SERVER_ERROR})
@@ -114,7 +116,8 @@ CROWDED: Final = Row(Verdict.CROWDED, _S.ESME_RTHROTTLED)
 UNKNOWN: Final = Row(Verdict.UNKNOWN, _S.ESME_RSYSERR)
 
 
-class Outcome(NamedTuple):
+@value_class
+class Outcome:
     """The judgement of one exchange. `message_id` is set when the verdict is ACCEPTED."""
 
     verdict: Verdict
@@ -152,7 +155,7 @@ def read_overrides(table: Mapping[str, str]) -> tuple[Override, ...]:
         for word in key.split():
             if word.startswith("[") and word.endswith("]"):
                 field = word[1:-1]
-            elif word in {kind.value for kind in Verdict} - {"accepted", "answered"}:
+            elif word in set(Verdict) - DONE:
                 verdict = word
             elif word.isdecimal() and 100 < int(word) < 200:
                 code = word
@@ -175,9 +178,9 @@ def read_overrides(table: Mapping[str, str]) -> tuple[Override, ...]:
 def judge(status: int, body: bytes, overrides: tuple[Override, ...] = ()) -> Outcome:
     """What a complete HTTP answer means."""
     if 200 <= status < 300:
-        accepted = read_accepted(body)
-        if accepted is not None:
-            return Outcome(Verdict.ACCEPTED, _S.ESME_ROK, accepted.omnimessage_id, status)
+        message_id = read_accepted(body)
+        if message_id:
+            return Outcome(Verdict.ACCEPTED, _S.ESME_ROK, message_id, status)
         # It may well have been accepted, but there is no id to answer with.
         return judge_unread(status, "2xx without omnimessage_id", overrides)
     return judge_errors(status, read_errors(body), overrides)
@@ -242,7 +245,7 @@ def _overridden(row: Row, status: int, error: ApiError, overrides: tuple[Overrid
             override.status in {0, status, status // 100}
             and override.code in {"", error.code}
             and override.field in {"", error.field}
-            and override.verdict in {"", row.verdict.value}
+            and override.verdict in {"", row.verdict}
         ):
             command_status = override.command_status
             break

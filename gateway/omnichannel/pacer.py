@@ -27,7 +27,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from gateway.omnichannel.lane import Errand, Lane, Message
 from gateway.omnichannel.rate import Rate
 
-LEAST_TIME: Final = 0.3  # seconds that a request must have left when it leaves
+LEAST_TIME: Final = 0.3  # seconds that a request must have left beside those of its answer
+_LONGEST_ANSWER: Final = 10.0  # seconds that are reckoned with
+_WEIGHT: Final = 0.1  # of the latest answer among all
 _LOOK: Final = 0.25  # seconds between two looks for those whose time is over
 _PORTION: Final = 100  # requests that leave in one turn, or errands that are left out
 _MESSAGES: Final = 1000  # that leave in one turn, about: the request that reaches it goes
@@ -67,12 +69,14 @@ class Pacer:
         self.rate = Rate(pacing.rate_limit, pacing.burst)
         self.waiting = 0  # messages and questions
         self.octets = 0
+        self.answer_time = 0.0  # seconds that the API takes, of late
         self._clock = clock
         self._send = leave
         self._lanes: dict[str, Lane] = {}  # by authorization
         self._busy: OrderedDict[Lane, None] = OrderedDict()  # that are true; the next first
         self._timer: IDelayedCall | None = None
         self._timer_at = 0.0
+        self._turn_began: float | None = None  # of the event loop, in which requests leave
         self._look_at = math.inf  # when somebody's time may be over
 
     def change(self, pacing: Pacing) -> None:
@@ -135,7 +139,7 @@ class Pacer:
         lane.rate.refused(now, retry_after)
         late = []
         for message in reversed(errands):
-            if message.deadline - now - retry_after < LEAST_TIME:
+            if self._late(message, now + retry_after):
                 late.append(message)
                 continue
             lane.messages.put_back(message, message.account, message.priority)
@@ -151,6 +155,10 @@ class Pacer:
             self._note(lane, half)
         self._arm(self._clock.seconds(), [lane])
 
+    def answered(self, seconds: float) -> None:
+        """So long the API took: who leaves with less time left may be accepted, and not know."""
+        self.answer_time += (min(seconds, _LONGEST_ANSWER) - self.answer_time) * _WEIGHT
+
     # Who goes when.
 
     def _goes_at_once(self, lane: Lane, now: float) -> bool:
@@ -164,7 +172,8 @@ class Pacer:
 
     def _in_time(self, lane: Lane, message: Message, now: float) -> bool:
         """Whether it may leave in time, at the pace of the moment."""
-        left = message.deadline - LEAST_TIME - max(self.rate.ready_at(now), lane.rate.ready_at(now))
+        last = message.deadline - LEAST_TIME - self.answer_time
+        left = last - max(self.rate.ready_at(now), lane.rate.ready_at(now))
         others = len(self._busy) - (lane in self._busy)
         pace = max(self.rate.interval(now) * (others + 1), lane.rate.interval(now))
 
@@ -179,7 +188,16 @@ class Pacer:
     def _leave(self, lane: Lane, errands: Sequence[Errand], now: float) -> None:
         self.rate.take(now)
         lane.rate.take(now)
+        if self._turn_began is None and self.pacing.rate_limit:
+            self._turn_began = now
+            self._clock.callLater(0, self._on_its_way)
         self._send(lane, errands)
+
+    def _on_its_way(self) -> None:
+        """The event loop has come round, which takes long with much to do; now it is written."""
+        began, self._turn_began = self._turn_began, None
+        assert began is not None  # noqa: S101  it has just left
+        self.rate.late(began, self._clock.seconds())
 
     def _arm(self, now: float, lanes: Iterable[Lane]) -> None:
         """Have the timer ring when one of these may leave, or somebody's time may be over."""
@@ -203,7 +221,7 @@ class Pacer:
         self._timer = None
         now = self._clock.seconds()
         if now >= self._look_at:
-            self._take_out(lambda errand: errand.deadline - now < LEAST_TIME, _TOO_LATE)
+            self._take_out(lambda errand: self._late(errand, now), _TOO_LATE)
         sent = 0
         try:
             for _ in range(_PORTION):
@@ -230,10 +248,12 @@ class Pacer:
         """Take what is next in a lane, less those whose time is over."""
         taken = lane.next(self.pacing.bulk_max)
         self._forget(lane, taken)
-        in_time = [errand for errand in taken if errand.deadline - now >= LEAST_TIME]
-        if len(in_time) < len(taken):
-            self._tell([one for one in taken if one.deadline - now < LEAST_TIME], _TOO_LATE)
-        return in_time
+        late = [errand for errand in taken if self._late(errand, now)]
+        self._tell(late, _TOO_LATE)
+        return [errand for errand in taken if not self._late(errand, now)] if late else [*taken]
+
+    def _late(self, errand: Errand, now: float) -> bool:
+        return errand.deadline - now < LEAST_TIME + self.answer_time
 
     # Who waits.
 
@@ -242,7 +262,7 @@ class Pacer:
         self.waiting += len(waiting)
         for errand in waiting:
             self.octets += errand.octets
-            self._look_at = min(self._look_at, errand.deadline - LEAST_TIME)
+            self._look_at = min(self._look_at, errand.deadline - LEAST_TIME - self.answer_time)
 
     def _forget(self, lane: Lane, taken: Sequence[Errand]) -> None:
         if not lane:
@@ -262,7 +282,8 @@ class Pacer:
             found += gone
             first = min(first, min((errand.deadline for errand in lane), default=math.inf))
         if self._busy:
-            self._look_at = max(first - LEAST_TIME, self._clock.seconds() + _LOOK)
+            due = first - LEAST_TIME - self.answer_time
+            self._look_at = max(due, self._clock.seconds() + _LOOK)
         self._tell(found, words)
 
     def _tell(self, left_out: Sequence[Errand], words: str) -> None:

@@ -24,12 +24,6 @@ class SmsRequest(NamedTuple):
     dlr_url: str = ""  # where its delivery reports go
 
 
-class Accepted(NamedTuple):
-    """What a 201 says. Only the id is needed; it becomes the SMPP message_id."""
-
-    omnimessage_id: str
-
-
 @dataclass(frozen=True, slots=True)
 class ApiError:
     """One entry of `errors`. `source` is "" when the API names no field."""
@@ -89,10 +83,9 @@ def encode(sms: SmsRequest) -> bytes:
     return bytes(memoryview(orjson.dumps(body)))
 
 
-def read_accepted(body: bytes) -> Accepted | None:
-    """The acceptance in a 2xx body; None when there is no id that SMPP can carry."""
-    found = id_of(object_of(body))
-    return Accepted(found) if found else None
+def read_accepted(body: bytes) -> str:
+    """The omnimessage_id in a 2xx body, "" when there is none that SMPP can carry."""
+    return id_of(object_of(body))
 
 
 def read_errors(body: bytes) -> tuple[ApiError, ...]:

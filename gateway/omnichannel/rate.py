@@ -61,6 +61,14 @@ class Rate:
         if len(sent) > self._most:
             sent.popleft()
 
+    def late(self, since: float, now: float) -> None:
+        """What left from `since` on is on its way only now: that is when the API counts it."""
+        sent = self._sent
+        for place in range(len(sent) - 1, -1, -1):
+            if sent[place] < since:
+                break
+            sent[place] = now
+
     def refused(self, now: float, retry_after: float) -> None:
         """The API answered 429: nothing for `retry_after` seconds, then less for a while."""
         self._paused_until = max(self._paused_until, now + retry_after)

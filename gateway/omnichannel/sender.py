@@ -26,9 +26,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from gateway.metrics import Metrics
-from gateway.omnichannel.attempts import Attempts, Exchange
+from gateway.omnichannel.attempts import Attempts
 from gateway.omnichannel.bulk import DIVISIBLE, Mismatch, body_of, judge_bulk, unknown
 from gateway.omnichannel.deadlines import Deadlines
+from gateway.omnichannel.exchange import Asked, Exchange
 from gateway.omnichannel.lane import Errand, Lane
 from gateway.omnichannel.outcome import (
     Outcome,
@@ -117,6 +118,41 @@ class Question:
         self.deferred.callback(judge_crowded(words, self.overrides))
 
 
+class _One(Exchange):
+    """The request of one message."""
+
+    __slots__ = ("_answer", "_lane", "_message", "_sender")
+
+    def __init__(self, sender: Sender, lane: Lane, message: Message) -> None:
+        super().__init__(message.deadline)
+        self._sender = sender
+        self._lane = lane
+        self._message = message
+        self._answer: HttpAnswer | None = None
+
+    def call(self, timeout: float) -> Deferred[HttpResult]:
+        message = self._message
+        return self._sender.post(1, ONE, message.body, message.authorization, timeout)
+
+    def read(self, result: HttpResult) -> Outcome:
+        if isinstance(result, HttpAnswer):
+            self._answer = result
+            return judge(result.status, result.body, self._sender.overrides)
+        return self._sender.unanswered(result)
+
+    def done(self, outcome: Outcome) -> None:
+        if outcome.verdict is not Verdict.THROTTLED or not self._waits_again():
+            self._message.deferred.callback(outcome)
+
+    def _waits_again(self) -> bool:
+        assert self._answer is not None  # noqa: S101  it is what throttles
+        return not self._sender.refused(self._lane, [self._message], self._answer)
+
+    def failed(self, failure: Failure) -> None:
+        if not self._message.deferred.called:
+            self._message.deferred.errback(failure)
+
+
 class Sender:
     """Sends messages. `clock` is the reactor; `overrides` may be replaced at any time."""
 
@@ -145,42 +181,29 @@ class Sender:
             first.ask().chainDeferred(first.deferred)
             return
         if len(errands) == 1:
-            self._send_one(lane, cast("Message", first))
+            self.attempts.start(_One(self, lane, cast("Message", first)))
         else:
             self._send_many(lane, cast("Sequence[Message]", errands))
 
-    # One.
-
-    def _send_one(self, lane: Lane, message: Message) -> None:
-        answered: list[HttpAnswer] = []
-
-        def read(result: HttpResult) -> Outcome:
-            if isinstance(result, HttpAnswer):
-                answered.append(result)
-                return judge(result.status, result.body, self.overrides)
-            return self.unanswered(result)
-
-        def judged(outcome: Outcome) -> None:
-            if outcome.verdict is Verdict.THROTTLED and not self.pacer.refused(
-                lane, [message], self._retry_after(answered[-1])
-            ):
-                return
-            message.deferred.callback(outcome)
-
-        call = partial(self._post, 1, ONE, message.body, message.authorization)
-        asked = self.attempts.start(Exchange(call, read, message.deadline))
-        asked.addCallback(judged).addErrback(self._failed, [message])
-
-    def _post(
+    def post(
         self, count: int, path: str, body: bytes, authorization: str, timeout: float
     ) -> Deferred[HttpResult]:
+        """Make a request of so many messages."""
         self._messages.observe(count)
-        return self._transport.post(path, body, authorization=authorization, timeout=timeout)
+        posted = self._transport.post(path, body, authorization=authorization, timeout=timeout)
+        return posted.addCallback(self._timed, self._clock.seconds())
+
+    def _timed(self, result: HttpResult, began: float) -> HttpResult:
+        seconds = self._clock.seconds() - began
+        # No answer in a short time says nothing about longer ones.
+        if isinstance(result, HttpAnswer) or (result.sent and seconds > self.pacer.answer_time):
+            self.pacer.answered(seconds)
+        return result
 
     def heed(self, lane: Lane, answer: HttpAnswer) -> None:
         """Ask less, if this is the answer to a question that came too soon."""
         if answer.status == _TOO_MANY:
-            self.pacer.refused(lane, (), self._retry_after(answer))
+            self.refused(lane, (), answer)
 
     def unanswered(self, failure: HttpFailure) -> Outcome:
         detail = f"{failure.kind.value}: {failure.detail}"
@@ -207,7 +230,7 @@ class Sender:
             if status in DIVISIBLE:
                 self.pacer.divide(lane, left)
             elif outcomes[0].verdict is Verdict.THROTTLED:
-                late = self.pacer.refused(lane, left, self._retry_after(answered[-1]))
+                late = self.refused(lane, left, answered[-1])
                 self._give_out(late, outcomes[: len(late)])
             else:
                 self._give_out(messages, outcomes)
@@ -217,10 +240,10 @@ class Sender:
             return outcome
 
         body = body_of([message.body for message in messages])
-        call = partial(self._post, len(messages), MANY, body, messages[0].authorization)
+        call = partial(self.post, len(messages), MANY, body, messages[0].authorization)
         deadlines = Deadlines(self._clock, messages, self._overdue)
         moments = [message.deadline for message in messages]
-        asked = self.attempts.start(Exchange(call, read, min(moments), max(moments)))
+        asked = self.attempts.ask(Asked(call, read, min(moments), max(moments)))
         asked.addBoth(stop).addCallback(judged).addErrback(self._failed, messages)
 
     def _overdue(self, message: Message) -> None:
@@ -255,8 +278,12 @@ class Sender:
             if not message.deferred.called:
                 message.deferred.errback(failure)
 
-    def _retry_after(self, answer: HttpAnswer) -> float:
-        return retry_after(answer.headers.get("retry-after", ""), time.time())
+    def refused(
+        self, lane: Lane, messages: Sequence[Message], answer: HttpAnswer
+    ) -> Sequence[Message]:
+        """They wait again after a 429, but for those whose time is too short, which it gives."""
+        seconds = retry_after(answer.headers.get("retry-after", ""), time.time())
+        return self.pacer.refused(lane, messages, seconds)
 
 
 def retry_after(value: str, now: float) -> float:

@@ -16,6 +16,8 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 
+from gateway.values import value_class
+
 
 class FailureKind(enum.Enum):
     """Why there is no answer; the value is the metric's and the log's word for it."""
@@ -31,7 +33,7 @@ class FailureKind(enum.Enum):
     CLOSED = "closed"  # the transport is shutting down
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class HttpAnswer:
     """A complete answer of any status. Redirects are answers: they are never followed."""
 
@@ -40,7 +42,7 @@ class HttpAnswer:
     headers: Mapping[str, str] = field(default_factory=dict)  # names in lower case
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class HttpFailure:
     """No answer. `sent` is True when the server may have read the request."""
 

@@ -146,16 +146,20 @@ def _read_fields(octets: bytes, layout: tuple[Field, ...]) -> tuple[list[Any], i
 
 
 def _read_cstring(octets: bytes, position: int, field: Field) -> tuple[str, int]:
-    if position >= len(octets):
-        raise IndexError
     end = octets.find(0, position, position + field.size)
-    if end < 0 and len(octets) - position < field.size:
-        raise _FieldError(field.status, field.name, f"the PDU ends inside {field.name}")
     if end < 0:
-        raise _FieldError(
-            field.status, field.name, f"{field.name} has no NUL within {field.size} octets"
-        )
+        raise _unterminated(len(octets) - position, field)
     return octets[position:end].decode("latin-1"), end + 1
+
+
+def _unterminated(left: int, field: Field) -> Exception:
+    """What is wrong with a string without NUL, of which `left` octets are in the PDU."""
+    if left <= 0:
+        return IndexError()
+    detail = f"{field.name} has no NUL within {field.size} octets"
+    if left < field.size:
+        detail = f"the PDU ends inside {field.name}"
+    return _FieldError(field.status, field.name, detail)
 
 
 def _read_address(octets: bytes, position: int, field: Field) -> tuple[p.Address, int]:

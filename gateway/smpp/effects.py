@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gateway.smpp.pdu import Bind, CancelSm, DataSm, Pdu, QuerySm, SubmitMulti, SubmitSm
+from gateway.values import value_class
 
 # Requests that bring a message, and those that ask about one sent before.
 Submission = SubmitSm | SubmitMulti | DataSm
 Inquiry = QuerySm | CancelSm
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Send:
     """Write this PDU."""
 
     pdu: Pdu
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Forward:
     """Write this PDU, which was encoded before."""
 
     octets: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Refuse:
     """Write this response: the session itself refuses a request. `detail` says why."""
 
@@ -33,14 +34,14 @@ class Refuse:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Authenticate:
     """Check who binds, then call `Session.bind_accepted` or `Session.bind_refused`."""
 
     bind: Bind
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Submit:
     """Relay this message, then call `Session.respond` once with its response.
 
@@ -51,7 +52,7 @@ class Submit:
     received_at: float = field(default=0.0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Inquire:
     """Ask about this earlier message, then call `Session.respond` once with its response."""
 
@@ -59,7 +60,7 @@ class Inquire:
     received_at: float = field(default=0.0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Answered:
     """What the ESME answered to the deliver_sm with this tag.
 
@@ -70,17 +71,17 @@ class Answered:
     command_status: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class PauseReading:
     """Take no more octets from the socket: the ESME has its whole window unanswered."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ResumeReading:
     """Take octets from the socket again."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Flag:
     """Something worth counting that the session survives; `reason` is the metric's label."""
 
@@ -88,7 +89,7 @@ class Flag:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Close:
     """Close the connection once all that was sent is written; `reason` is for the log."""
 

@@ -10,10 +10,10 @@ writes them back, so that decode and encode are inverse.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from gateway.smpp.constants import CommandId
+from gateway.values import value_class
 
 
 class Address(NamedTuple):
@@ -47,7 +47,7 @@ class Unsuccess(NamedTuple):
 NOWHERE = Address()
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Pdu:
     """What every PDU has. `command_length` exists only on the wire."""
 
@@ -57,14 +57,14 @@ class Pdu:
     command_status: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class HeaderOnly(Pdu):
     """A PDU without body; what stands there all the same is kept in `stray`."""
 
     stray: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Bind(Pdu):
     """The common body of the three bind requests (SMPP 3.4 section 4.1.1)."""
 
@@ -83,7 +83,7 @@ class Bind(Pdu):
         return f"{type(self).__name__}({self.sequence_number}, system_id={self.system_id!r})"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class BindResp(Pdu):
     """The common body of the three bind responses (SMPP 3.4 section 4.1.2)."""
 
@@ -92,7 +92,7 @@ class BindResp(Pdu):
     stray: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Message(Pdu):
     """The common body of submit_sm and deliver_sm (SMPP 3.4 sections 4.4.1 and 4.6.1)."""
 
@@ -117,7 +117,7 @@ class Message(Pdu):
         return f"{type(self).__name__}({self.sequence_number})"
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class MessageResp(Pdu):
     """The body of submit_sm_resp, deliver_sm_resp and data_sm_resp: a message_id."""
 
@@ -216,7 +216,7 @@ class ReplaceSmResp(HeaderOnly):
     command_id = CommandId.replace_sm_resp
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class Outbind(Pdu):
     command_id = CommandId.outbind
 
@@ -227,7 +227,7 @@ class Outbind(Pdu):
     __repr__ = Bind.__repr__
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class SubmitMulti(Pdu):
     """SMPP 3.4 section 4.5.1; 1 to 254 (5.0: 255) destinations."""
 
@@ -252,7 +252,7 @@ class SubmitMulti(Pdu):
     __repr__ = Message.__repr__
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class SubmitMultiResp(Pdu):
     command_id = CommandId.submit_multi_resp
 
@@ -264,7 +264,7 @@ class SubmitMultiResp(Pdu):
     __repr__ = Message.__repr__
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class DataSm(Pdu):
     """SMPP 3.4 section 4.7.1; the text stands in the message_payload TLV."""
 
@@ -282,7 +282,7 @@ class DataSm(Pdu):
     __repr__ = Message.__repr__
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class QuerySm(Pdu):
     command_id = CommandId.query_sm
 
@@ -294,7 +294,7 @@ class QuerySm(Pdu):
     __repr__ = Message.__repr__
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class QuerySmResp(Pdu):
     command_id = CommandId.query_sm_resp
 
@@ -306,7 +306,7 @@ class QuerySmResp(Pdu):
     stray: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class CancelSm(Pdu):
     command_id = CommandId.cancel_sm
 
@@ -320,7 +320,7 @@ class CancelSm(Pdu):
     __repr__ = Message.__repr__
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class ReplaceSm(Pdu):
     command_id = CommandId.replace_sm
 
@@ -337,7 +337,7 @@ class ReplaceSm(Pdu):
     __repr__ = Message.__repr__
 
 
-@dataclass(frozen=True, slots=True)
+@value_class
 class AlertNotification(Pdu):
     command_id = CommandId.alert_notification
 

@@ -258,7 +258,8 @@ class Session:
         effects: list[e.Effect] = [e.Send(adapted(response, self.interface_version))]
         if self._held is not None:
             effects += self._let_on(now)
-        return effects + self._settled(now)
+        effects += self._settled(now)
+        return effects
 
     def _let_on(self, now: float) -> list[e.Effect]:
         """Go on behind the request that found the window full, once there is room."""

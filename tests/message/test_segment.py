@@ -75,7 +75,8 @@ def test_the_header_is_read(
     assert found.octets == bytes.fromhex(text)
     assert found.header is not None
     assert found.header.octets + found.octets == bytes.fromhex(octets)
-    assert found[3:] == (concatenation, locking, single, flags)
+    assert found.concatenation == concatenation
+    assert (found.locking, found.single, found.flags) == (locking, single, flags)
 
 
 @pytest.mark.parametrize(

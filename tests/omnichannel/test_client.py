@@ -9,6 +9,7 @@ import base64
 import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
@@ -25,6 +26,7 @@ from gateway.metrics import Metrics
 from gateway.omnichannel.attempts import PROBE_PATH
 from gateway.omnichannel.client import Credentials, OmnichannelClient
 from gateway.omnichannel.outcome import Outcome, Verdict, read_overrides
+from gateway.omnichannel.pacer import Pacing
 from gateway.omnichannel.payload import Delivery, SmsRequest
 from gateway.omnichannel.transport import FailureKind, HttpAnswer, HttpFailure, HttpResult
 from gateway.smpp.constants import CommandStatus
@@ -55,6 +57,7 @@ class Trial:
         *,
         fail_fast_after: float = 2.0,
         probe_interval: float = 1.0,
+        pacing: Pacing | None = None,
     ) -> None:
         self.clock = Clock()
         self.clock.advance(1_000.0)
@@ -69,6 +72,7 @@ class Trial:
             log=structlog.wrap_logger(None, [structlog.stdlib.add_log_level, self._logged]),
             fail_fast_after=fail_fast_after,
             probe_interval=probe_interval,
+            pacing=pacing,
         )
         self.outcomes: list[Outcome] = []
         self.settled_at: list[float] = []
@@ -574,6 +578,63 @@ def test_a_fault_in_one_request_harms_no_other() -> None:
     trial.run(1)
     assert len(trial.outcomes) == 3
     assert [fault.type for fault in faults] == [RuntimeError]
+
+
+# At the pace of the limit
+
+
+def paced(limit: float) -> tuple[Trial, Gate]:
+    """A client that has just had its first failure; a message is a request."""
+    gate = Gate()
+    trial = Trial(gate, pacing=Pacing(limit, 1, 1))
+    trial.transport.probed = NOT_SENT
+    trial.send()
+    return trial, gate
+
+
+def test_nobody_waits_for_the_rate_to_be_refused() -> None:
+    trial, gate = paced(10)
+    trial.run(2.1)
+    before = len(trial.outcomes)
+    for _ in range(100):
+        trial.send()
+    assert [outcome.verdict for outcome in trial.outcomes[before:]] == [Verdict.UNREACHABLE] * 100
+    assert trial.client.pacer.waiting == 0
+    gate.shut = False
+    trial.transport.probed = Step(HttpAnswer(401, b""))
+    trial.run(1.1)
+    trial.send()
+    assert trial.outcomes[-1].verdict is Verdict.ACCEPTED, "the rate is all there"
+
+
+def test_those_that_waited_for_the_api_go_by_the_rate() -> None:
+    trial, gate = paced(20)
+    for _ in range(30):
+        trial.send()
+        trial.run(0.05)
+    assert trial.client.pacer.waiting < 10, "most of them wait for the API now"
+    gate.shut = False
+    trial.run(5)
+    assert [outcome.verdict for outcome in trial.outcomes] == [Verdict.ACCEPTED] * 31
+    got = [
+        post.at
+        for post, result in zip(trial.transport.posts, trial.transport.results, strict=True)
+        if isinstance(result, HttpAnswer)
+    ]
+    assert max(sum(1 for at in got if start <= at < start + 1) for start in got) <= 20
+
+
+def test_close_tells_all_that_wait() -> None:
+    trial, _ = paced(10)
+    for _ in range(3):
+        trial.send()
+    trial.client.close()
+    trial.run(0.01)
+    assert Counter(outcome.verdict for outcome in trial.outcomes) == {
+        Verdict.CROWDED: 3,
+        Verdict.UNREACHABLE: 1,
+    }
+    assert len(trial.transport.posts) == 1
 
 
 # Questions about a message sent before

@@ -187,14 +187,14 @@ def test_who_waited_too_long_after_all_is_told() -> None:
 
 
 def test_a_429_sends_its_messages_again_and_first() -> None:
-    desk = Desk()
+    desk = Desk(bulk_max=3)
     desk.message("a1", "a2", "b1", "a3")
     assert desk.later(0.11) == [["a2", "b1", "a3"]]
     desk.message("a4")
     taken = [desk.items[name] for name in ("a2", "b1", "a3")]
     assert desk.pacer.refused(desk.lane(), taken, 2.0) == []
     assert desk.later(1.9) == []
-    assert sorted(desk.later(0.3)[0]) == ["a2", "a3", "a4", "b1"]
+    assert desk.later(0.4) == [["a2", "b1", "a3"], ["a4"]]
 
 
 def test_a_429_gives_back_who_cannot_wait_so_long() -> None:
@@ -244,6 +244,18 @@ def test_the_api_never_counts_more_than_the_limit(limit: int) -> None:
     assert sum(len(names) for _, _, names in desk.sent) == 400 - len(told)
 
 
+def test_a_busy_event_loop_does_not_bring_requests_together() -> None:
+    """What leaves in a turn is written in the next one, a fifth of a second later."""
+    desk = Desk(limit=20, burst=20, bulk_max=1)
+    desk.message(*(f"a{number}" for number in range(60)))
+    assert len(desk.sent) == 20
+    desk.clock.advance(0.2)
+    desk.later(1.02)
+    assert len(desk.sent) == 20
+    desk.later(0.05)
+    assert len(desk.sent) == 40
+
+
 # Whose time is over is told, whoever stands before him, and whatever the rate does.
 
 
@@ -273,7 +285,7 @@ def test_who_has_less_time_than_those_before_him_is_told_in_time() -> None:
 
 
 @given(st.lists(st.floats(0.5, 3), min_size=2, max_size=12), st.floats(1, 60))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_nobody_is_told_after_his_time(deadlines: list[float], pause: float) -> None:
     desk = Desk()
     told: list[float] = []
@@ -283,7 +295,8 @@ def test_nobody_is_told_after_his_time(deadlines: list[float], pause: float) -> 
         item.when_told = lambda end=item.deadline: told.append(end - desk.clock.seconds())  # type: ignore[misc]
     desk.lane().rate.refused(0.0, pause)
     desk.later(3)
-    assert len(told) == len([end for end in deadlines if end < pause + LEAST_TIME])
+    over = [sum(end < pause + LEAST_TIME + step for end in deadlines) for step in (0, 0.01)]
+    assert over[0] <= len(told) <= over[1]
     assert all(0.03 < left <= LEAST_TIME for left in told)
 
 
@@ -404,7 +417,8 @@ def load(
         item = Waiting(f"{account}{number}", desk.clock.seconds() + 5, priority)
         desk.pacer.message(desk.lane(), item)
         items.append(item)
-        desk.clock.advance(seconds / messages)
+        for _ in range(5):
+            desk.clock.advance(seconds / messages / 5)
     for _ in range(600):
         desk.clock.advance(0.01)
     late = sum(1 for item in items if "until" in item.told)
@@ -429,7 +443,7 @@ def test_twice_as_much_as_can_be_answered(
     capacity = 20 / 1.05 * bulk_max * seconds
     sent, refused, late = load(desk, int(2 * capacity), seconds, kinds)
     assert sent > 0.95 * capacity
-    assert late < 0.15 * refused
+    assert late < 0.2 * refused
 
 
 def test_a_burst_that_can_be_answered_is_taken_although_others_are_there() -> None:
@@ -439,6 +453,16 @@ def test_a_burst_that_can_be_answered_is_taken_although_others_are_there() -> No
     assert not any(item.told for item in waiting)
     desk.later(8.5)
     assert len(desk.sent) == 149
+
+
+def test_those_with_other_credentials_are_counted_too() -> None:
+    desk = Desk(burst=2, bulk_max=1)
+    desk.message(*(f"a{number}" for number in range(50)))
+    items = desk.message(*(f"b{number}" for number in range(50)), lane="other", seconds=5)
+    taken = [item for item in items if not item.told]
+    assert 20 <= len(taken) <= 24, "every other request of 4.7 seconds"
+    desk.later(5)
+    assert not any(item.told for item in taken)
 
 
 def test_questions_are_counted_too() -> None:

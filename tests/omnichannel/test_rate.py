@@ -102,6 +102,17 @@ def test_another_rate_counts_what_was_sent_before() -> None:
     assert (rate.limit, rate.burst) == (20, 1)
 
 
+def test_a_request_counts_from_when_it_is_on_its_way() -> None:
+    rate = Rate(10, 10)
+    for _ in range(5):
+        rate.take(0.0)
+    rate.late(0.0, 0.4)
+    for _ in range(5):
+        rate.take(0.5)
+    rate.late(0.5, 0.5)
+    assert rate.ready_at(0.5) == pytest.approx(0.4 + 1.05)
+
+
 @given(
     st.integers(1, 30),
     st.integers(1, 40),

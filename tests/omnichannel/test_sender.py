@@ -574,6 +574,24 @@ def test_a_request_that_hangs_is_over_with_its_last_deadline() -> None:
     assert trial.clock.getDelayedCalls() == []
 
 
+@pytest.mark.parametrize("bulk_max", [1, 5])
+@pytest.mark.parametrize("latency", [0.1, 1.0])
+def test_too_much_for_an_api_that_is_slow(bulk_max: int, latency: float) -> None:
+    """Nobody waits so long that the answer comes too late: he might be sent twice then."""
+    trial = Trial(
+        lambda post: trial.api.answer(post)._replace(after=latency),
+        limit=10, burst=5, bulk_max=bulk_max,
+    )  # fmt: skip
+    for number in range(400 * bulk_max):
+        trial.send(f"text {number}", seconds=5)
+        trial.run(0.05 / bulk_max)
+    trial.run(6)
+    found = Counter(trial.verdicts().values())
+    assert set(found) == {"accepted", "crowded"}
+    assert found["accepted"] >= 0.9 * 20 * 10 * bulk_max
+    trial.assert_accepted(*(text for text, what in trial.verdicts().items() if what == "accepted"))
+
+
 def test_a_thousand_answers_are_given_out_in_portions() -> None:
     trial = Trial(limit=10)
     trial.send("first")
@@ -701,7 +719,7 @@ class Books:
         return Step(HttpAnswer(201, body), {"slow": 1.0, "hangs": HANGS}.get(kind, 0.0))
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     coming=arrivals,
     answers=st.lists(st.sampled_from(ANSWERS), max_size=25),
