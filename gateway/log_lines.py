@@ -13,19 +13,19 @@ from gateway.log_redaction import EventDict
 
 
 class _Clock:
-    """UTC in ISO 8601 with milliseconds; many lines are written in one of them."""
+    """UTC in ISO 8601 with milliseconds; the calendar is worked out once a second."""
 
     def __init__(self) -> None:
-        self._moment = 0
+        self._second = 0
         self._text = ""
 
     def __call__(self) -> str:
-        moment = int(time.time() * 1000)
-        if moment != self._moment:
-            second, millisecond = divmod(moment, 1000)
-            written = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._moment, self._text = moment, f"{written}.{millisecond:03d}Z"
-        return self._text
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+            self._second = second
+        return f"{self._text}{int((now - second) * 1000):03d}Z"
 
 
 class Json:

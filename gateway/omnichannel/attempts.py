@@ -105,7 +105,7 @@ class Attempts:
         now = self._clock.seconds()
         self._seconds.observe(now - began)
         try:
-            outcome = exchange.read(result)
+            outcome = exchange.read(result, now - began)
             self._requests(outcome.verdict).inc()
             self._learn(result, began, now)
             if _may_be_repeated(result):
@@ -145,7 +145,7 @@ class Attempts:
         last, seconds = self._failure, now - self._availability.since
         detail = f"{last.detail}; the API could not be connected to for {seconds:.1f} s"
         try:
-            exchange.done(exchange.read(HttpFailure(last.kind, False, detail)))
+            exchange.done(exchange.read(HttpFailure(last.kind, False, detail), 0.0))
         except Exception:  # noqa: BLE001  as in `_attempt`
             exchange.failed(Failure())
 

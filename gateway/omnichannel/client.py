@@ -167,7 +167,7 @@ class OmnichannelClient:
         deadline = self._clock.seconds() + seconds
         lane = self.pacer.lane(credentials.authorization)
 
-        def read(result: HttpResult) -> Outcome:
+        def read(result: HttpResult, _: float) -> Outcome:
             if isinstance(result, HttpAnswer):
                 self._sender.heed(lane, result)
                 return judge(result.status, result.body, self.overrides)

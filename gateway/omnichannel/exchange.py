@@ -41,8 +41,8 @@ class Exchange(ABC):
         """Make the request; its result comes within so many seconds."""
 
     @abstractmethod
-    def read(self, result: HttpResult) -> Outcome:
-        """What the result of one attempt comes to."""
+    def read(self, result: HttpResult, seconds: float) -> Outcome:
+        """What the result of one attempt comes to, which took so long; 0: none was made."""
 
     @abstractmethod
     def done(self, outcome: Outcome) -> None:
@@ -70,7 +70,7 @@ class Asked(Exchange):
     def __init__(
         self,
         call: Callable[..., Deferred[HttpResult]],
-        read: Callable[[HttpResult], Outcome],
+        read: Callable[[HttpResult, float], Outcome],
         deadline: float,
         last: float | None = None,
     ) -> None:
@@ -83,8 +83,8 @@ class Asked(Exchange):
     def call(self, timeout: float) -> Deferred[HttpResult]:
         return self._call(timeout=timeout)
 
-    def read(self, result: HttpResult) -> Outcome:
-        return self._read(result)
+    def read(self, result: HttpResult, seconds: float) -> Outcome:
+        return self._read(result, seconds)
 
     def done(self, outcome: Outcome) -> None:
         self.deferred.callback(outcome)

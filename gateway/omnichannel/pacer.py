@@ -103,6 +103,9 @@ class Pacer:
 
     def message(self, lane: Lane, message: Message) -> None:
         """Send it now, or have it wait, or leave it out."""
+        if not (self.pacing.rate_limit or self._busy):
+            self._send(lane, [message])
+            return
         now = self._clock.seconds()
         if self._goes_at_once(lane, now):
             self._leave(lane, [message], now)

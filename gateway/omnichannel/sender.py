@@ -134,7 +134,8 @@ class _One(Exchange):
         message = self._message
         return self._sender.post(1, ONE, message.body, message.authorization, timeout)
 
-    def read(self, result: HttpResult) -> Outcome:
+    def read(self, result: HttpResult, seconds: float) -> Outcome:
+        self._sender.timed(result, seconds)
         if isinstance(result, HttpAnswer):
             self._answer = result
             return judge(result.status, result.body, self._sender.overrides)
@@ -190,15 +191,13 @@ class Sender:
     ) -> Deferred[HttpResult]:
         """Make a request of so many messages."""
         self._messages.observe(count)
-        posted = self._transport.post(path, body, authorization=authorization, timeout=timeout)
-        return posted.addCallback(self._timed, self._clock.seconds())
+        return self._transport.post(path, body, authorization=authorization, timeout=timeout)
 
-    def _timed(self, result: HttpResult, began: float) -> HttpResult:
-        seconds = self._clock.seconds() - began
+    def timed(self, result: HttpResult, seconds: float) -> None:
+        """So long a result took."""
         # No answer in a short time says nothing about longer ones.
         if isinstance(result, HttpAnswer) or (result.sent and seconds > self.pacer.answer_time):
             self.pacer.answered(seconds)
-        return result
 
     def heed(self, lane: Lane, answer: HttpAnswer) -> None:
         """Ask less, if this is the answer to a question that came too soon."""
@@ -215,7 +214,8 @@ class Sender:
         outcomes: list[Outcome] = []
         answered: list[HttpAnswer] = []
 
-        def read(result: HttpResult) -> Outcome:
+        def read(result: HttpResult, seconds: float) -> Outcome:
+            self.timed(result, seconds)
             if isinstance(result, HttpAnswer):
                 answered.append(result)
                 outcomes[:] = self._read(result, messages)

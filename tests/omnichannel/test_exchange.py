@@ -37,7 +37,7 @@ class Scripted(Exchange):
         self._may_fail("call")
         return fail(RuntimeError("result")) if self.fault == "result" else succeed(self.result)
 
-    def read(self, result: HttpResult) -> Outcome:
+    def read(self, result: HttpResult, seconds: float) -> Outcome:
         self._may_fail("read")
         return judge(201, b'{"omnimessage_id":"x"}')
 
