@@ -79,7 +79,7 @@ class Drain:
         listeners.close("smpp_tls")
         await smpp.shut_down()
         # A client may have left before its answer: the API's is worth knowing all the same.
-        await _first(bridge.relay.idle(), self._given_up)
+        await _first(bridge.load.idle(), self._given_up)
         receipts = bridge.receipts
         receipts.dispatcher.stop()
         receipts.poller.stop()

@@ -54,7 +54,7 @@ class Inquiries:
         now: Callable[[], float],
         metrics: Metrics,
         log: FilteringBoundLogger,
-        load: Load | None = None,
+        load: Load,
         *,
         log_messages: bool = True,
     ) -> None:
@@ -64,7 +64,7 @@ class Inquiries:
         self._now = now
         self._metrics = metrics
         self._log = log
-        self.load = load or Load(metrics)
+        self._load = load
         self.log_messages = log_messages
 
     def inquire(
@@ -80,11 +80,11 @@ class Inquiries:
         found.addErrback(self._refused, pdu, origin)
         found.addCallback(self._finish, pdu, origin, respond, started)
         found.addErrback(lambda failure: self._log.critical("answer_failed", failure=failure))
-        found.addCallback(lambda _: self.load.settled())
+        found.addCallback(lambda _: self._load.settled())
 
     async def _answer(self, pdu: Inquiry, origin: Origin, started: float) -> Answered:
         account = origin.account
-        self.load.enter(account)
+        self._load.enter(account)
         if not account.throttle.allows(self._clock.seconds()):
             self._metrics.throttled(self._metrics.account(account.system_id), "account").inc()
             raise Throttled(f"above the account's throttle of {account.settings.throttle:g}/s")
@@ -207,7 +207,7 @@ class Inquiries:
         started: float,
     ) -> None:
         response, fields, alarming = found
-        self.load.leave(origin.account)
+        self._load.leave(origin.account)
         if not respond(response):
             fields["answered"] = False
         shown = status_for(origin.interface_version, response.command_status)

@@ -66,7 +66,7 @@ class Relay:
         routes: Routes,
         unanswered: Unanswered,
         awaiting: Awaiting,
-        load: Load | None = None,
+        load: Load,
         *,
         log_messages: bool = True,
         udh_includes_length: bool = True,
@@ -83,13 +83,9 @@ class Relay:
         self._awaiting = awaiting
         self.log_messages = log_messages
         self._udh_includes_length = udh_includes_length
-        self.load = load or Load(metrics)
+        self.load = load
         # By the base of a set at the API: copies of the part that completed it.
         self._followers: dict[bytes, list[Journey]] = {}
-
-    def idle(self) -> Deferred[None]:
-        """Fires when nothing is in flight."""
-        return self.load.idle()
 
     def submit(
         self,

@@ -22,6 +22,7 @@ from gateway import logs
 from gateway.bridge.accounts import Account
 from gateway.bridge.inquiries import Inquiries
 from gateway.bridge.journey import Origin
+from gateway.bridge.load import Load
 from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.sent_ids import SentIds
 from gateway.config import AccountSettings, LogSettings
@@ -128,6 +129,7 @@ class Trial:
             lambda: NOON,
             self.metrics,
             logs.get(),
+            Load(self.metrics),
             log_messages=log_messages,
         )
         sent = None if own is None else SentIds(100)

@@ -278,7 +278,7 @@ def test_nothing_is_idle_before_the_last_inquiry_is_answered() -> None:
     found = Trial(in_turn(SLOW))
     found.account.remember(ID, submit(), "")
     found.ask(QuerySm(3, message_id=ID))
-    idle = found.relay.idle()
+    idle = found.relay.load.idle()
     assert not idle.called
     found.run(5)
     assert idle.called
@@ -315,7 +315,7 @@ def test_an_answer_that_fails_gives_its_place_back() -> None:
     found.submissions.submit(submit(), Origin("s7", found.account, V34), broken)
     found.inquiries.inquire(QuerySm(3), Origin("s7", found.account, V34), broken)
     assert found.load.in_flight == found.account.in_flight == 0
-    assert found.relay.idle().called
+    assert found.relay.load.idle().called
 
 
 @given(

@@ -264,9 +264,9 @@ def test_an_accepted_message_whose_answer_nobody_took() -> None:
 
 def test_idle_at_once() -> None:
     trial = Trial(in_turn(accepted()))
-    assert trial.relay.idle().called
+    assert trial.relay.load.idle().called
     trial.submit()
-    assert trial.relay.idle().called
+    assert trial.relay.load.idle().called
 
 
 def test_idle_when_the_last_answer_has_left() -> None:
@@ -276,7 +276,7 @@ def test_idle_when_the_last_answer_has_left() -> None:
     trial.submit()
     seen: list[tuple[int, int]] = []
     for _ in range(2):
-        trial.relay.idle().addCallback(
+        trial.relay.load.idle().addCallback(
             lambda _: seen.append((len(trial.answers), len(trial.lines)))
         )
     trial.submit()  # answered at once, while the others are under way
@@ -285,7 +285,7 @@ def test_idle_when_the_last_answer_has_left() -> None:
     assert (len(trial.answers), trial.relay.load.in_flight, seen) == (3, 1, [])
     trial.run(1)
     assert seen == [(4, 4), (4, 4)]
-    assert trial.relay.idle().called
+    assert trial.relay.load.idle().called
 
 
 def test_idle_after_a_fault_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def test_idle_after_a_fault_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
     trial = Trial(in_turn(accepted()))
     trial.submit(submit(13))
     assert trial.status == "ESME_RSYSERR"
-    assert trial.relay.idle().called
+    assert trial.relay.load.idle().called
 
 
 def test_answers_leave_as_they_arrive() -> None:

@@ -16,6 +16,7 @@ from gateway.bridge.callbacks import Callbacks
 from gateway.bridge.dispatcher import Dispatcher
 from gateway.bridge.expiry import Expiry
 from gateway.bridge.journey import Origin
+from gateway.bridge.load import Load
 from gateway.bridge.message_ids import MessageIds
 from gateway.bridge.poller import Poller
 from gateway.bridge.reassembly import Reassembly
@@ -142,6 +143,7 @@ class Trial:
             self.routes,
             self.unanswered,
             awaiting,
+            Load(self.metrics),
             log_messages=log_messages,
         )
         self.account = self.new_account("bank", **account)
