@@ -36,7 +36,7 @@ class Counts(Collector):
     ) -> None:
         # Named as those of prometheus_client are, for whoever looks through a registry.
         self._name, self._type, self._labelnames = name.removesuffix("_total"), "counter", labels
-        self._named = name, documentation, labels
+        self._documentation = documentation
         self._children: dict[tuple[str, ...], Count] = {}
         registry.register(self)
 
@@ -44,15 +44,13 @@ class Counts(Collector):
         """The counter with these label values, one for each label."""
         child = self._children.get(labels)
         if child is None:
-            _, _, names = self._named
-            if len(labels) != len(names):
-                raise ValueError(f"{labels} are no values of {names}")
+            if len(labels) != len(self._labelnames):
+                raise ValueError(f"{labels} are no values of {self._labelnames}")
             child = self._children[labels] = Count()
         return child
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        name, documentation, labels = self._named
-        family = CounterMetricFamily(name, documentation, labels=labels)
+        family = CounterMetricFamily(self._name, self._documentation, labels=self._labelnames)
         for values, child in self._children.items():
             family.add_metric(values, child.value)
         yield family
@@ -71,7 +69,7 @@ class Distribution(Collector):
         registry: CollectorRegistry,
     ) -> None:
         self._name, self._type, self._labelnames = name, "histogram", ()
-        self._named = name, documentation
+        self._documentation = documentation
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)  # the last is what is above them all
         self._sum = 0.0
@@ -84,6 +82,8 @@ class Distribution(Collector):
     def collect(self) -> Iterator[HistogramMetricFamily]:
         ends = [*map(floatToGoString, self._bounds), "+Inf"]
         buckets = list(zip(ends, accumulate(self._counts), strict=True))
-        yield HistogramMetricFamily(*self._named, buckets=buckets, sum_value=self._sum)
+        yield HistogramMetricFamily(
+            self._name, self._documentation, buckets=buckets, sum_value=self._sum
+        )
 
     describe = collect

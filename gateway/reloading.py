@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
-from twisted.internet.threads import deferToThread
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from gateway import config_checks, config_file
@@ -106,7 +106,7 @@ class Reloading:
             return
         self._busy = True
         self._manager.reloading()
-        reading = deferToThread(self._read)
+        reading = deferToThreadPool(self._reactor, self._reactor.getThreadPool(), self._read)
         reading.addCallbacks(self._take, self._unreadable)
         reading.addErrback(self._failed)
         reading.addBoth(self._done)

@@ -53,10 +53,10 @@ class Attempts:
         metrics: Metrics,
         availability: Availability,
         log: FilteringBoundLogger,
-        rate: Rate | None = None,
+        rate: Rate,
     ) -> None:
         """`rate` holds for those that waited; who asks first has been let go by it before."""
-        self._rate = rate or Rate(0, 1)
+        self._rate = rate
         self._transport = transport
         self._clock = clock
         self._availability = availability

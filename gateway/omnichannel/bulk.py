@@ -22,7 +22,6 @@ from gateway.omnichannel.outcome import (
 from gateway.omnichannel.payload import SmsRequest, errors_of, id_of, object_of
 from gateway.smpp.constants import CommandStatus
 
-ENVELOPE: Final = len(b'{"messages":[]}')  # octets around the messages
 _CHANNEL: Final = "sms"
 _REFUSED: Final = 400  # what an entry of errors counts as
 # A whole request that was refused like this may have one bad message in it: halves are tried.

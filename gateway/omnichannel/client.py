@@ -17,7 +17,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from gateway.metrics import Metrics
-from gateway.omnichannel.attempts import Attempts
 from gateway.omnichannel.availability import Availability, State
 from gateway.omnichannel.exchange import Asked
 from gateway.omnichannel.outcome import Outcome, Override, judge_inquiry
@@ -74,18 +73,15 @@ class OmnichannelClient:
         self.availability = Availability(fail_fast_after, probe_interval)
         self._transport = transport
         self._clock = clock
-        pacing = pacing or Pacing()
-        self._sender = Sender(transport, clock, metrics, log, overrides, pacing)
-        self.pacer = self._sender.pacer
-        self._attempts = Attempts(
-            transport, clock, metrics, self.availability, log, self.pacer.rate
+        self._sender = Sender(
+            transport, clock, metrics, log, overrides, pacing or Pacing(), self.availability
         )
-        self._sender.attempts = self._attempts
+        self.pacer = self._sender.pacer
 
     def close(self) -> None:
         """Have all outcomes now of those that wait; what is in flight is the transport's."""
         self.pacer.close()
-        self._attempts.close()
+        self._sender.attempts.close()
 
     @property
     def overrides(self) -> tuple[Override, ...]:
@@ -174,7 +170,9 @@ class OmnichannelClient:
             return self._sender.unanswered(result)
 
         question = Question(
-            lambda: self._attempts.ask(Asked(call, read, deadline)), deadline, self.overrides
+            lambda: self._sender.attempts.ask(Asked(call, read, deadline)),
+            deadline,
+            self.overrides,
         )
         if self.availability.state is State.DOWN:
             self._sender.leave(lane, [question])

@@ -27,6 +27,7 @@ from twisted.python.failure import Failure
 
 from gateway.metrics import Metrics
 from gateway.omnichannel.attempts import Attempts
+from gateway.omnichannel.availability import Availability
 from gateway.omnichannel.bulk import DIVISIBLE, Mismatch, body_of, judge_bulk, unknown
 from gateway.omnichannel.deadlines import Deadlines
 from gateway.omnichannel.exchange import Asked, Exchange
@@ -165,10 +166,11 @@ class Sender:
         log: FilteringBoundLogger,
         overrides: tuple[Override, ...],
         pacing: Pacing,
+        availability: Availability,
     ) -> None:
         self.overrides = overrides
-        self.attempts: Attempts  # they go by the pacer's rate, so it comes first
         self.pacer = Pacer(clock, pacing, self.leave)
+        self.attempts = Attempts(transport, clock, metrics, availability, log, self.pacer.rate)
         self._transport = transport
         self._clock = clock
         self._log = log

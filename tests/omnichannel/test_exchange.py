@@ -13,6 +13,7 @@ from gateway.omnichannel.attempts import Attempts
 from gateway.omnichannel.availability import Availability
 from gateway.omnichannel.exchange import Exchange
 from gateway.omnichannel.outcome import Outcome, judge
+from gateway.omnichannel.rate import Rate
 from gateway.omnichannel.transport import FailureKind, HttpAnswer, HttpFailure, HttpResult
 from tests.omnichannel.scripted_transport import ScriptedTransport, accepted
 
@@ -52,7 +53,8 @@ class Scripted(Exchange):
 def attempts(availability: Availability) -> tuple[Attempts, Clock]:
     clock = Clock()
     transport = ScriptedTransport(clock, lambda post: accepted())
-    return Attempts(transport, clock, Metrics(), availability, structlog.get_logger()), clock
+    log = structlog.get_logger()
+    return Attempts(transport, clock, Metrics(), availability, log, Rate(0, 1)), clock
 
 
 @pytest.mark.parametrize("fault", ["call", "result", "read", "done"])
