@@ -35,17 +35,7 @@ from gateway.smpp.constants import RESPONSE_BIT, CommandId, CommandStatus, Inter
 from gateway.smpp.framing import BadLength, Framer
 from gateway.smpp.own_requests import OwnRequests
 from gateway.smpp.receipt import addressed
-from gateway.smpp.states import (
-    BOUND,
-    BOUND_AS,
-    INQUIRIES,
-    MOVES,
-    RECEIVING,
-    SUBMISSIONS,
-    UNSERVED,
-    Move,
-    State,
-)
+from gateway.smpp.states import BOUND, BOUND_AS, MOVES, RECEIVING, UNSERVED, Move, State
 from gateway.smpp.timers import Due, TimerLimits, Timers
 from gateway.smpp.versions import Response, adapted, status_for, version_of
 
@@ -61,7 +51,6 @@ _WITH_BODY: Final = (
     p.CancelSm,
     p.ReplaceSm,
 )
-_WORK: Final = (*SUBMISSIONS, *INQUIRIES)
 _MISSES_ALLOWED: Final = 1  # unanswered enquire_links; one more closes
 _OFFENCES_ALLOWED: Final = 1  # requests before the bind; one more closes
 
@@ -208,12 +197,12 @@ class Session:
             case Move.ALREADY_BOUND:
                 detail = "the session is bound already"
                 return [self._refuse(command_id, sequence_number, _S.ESME_RALYBND, detail)]
-            case Move.WRONG_STATE if command_id in _WORK and self._ours.awaits(CommandId.unbind):
-                # It crossed our unbind on its way. ESME_RINVBNDSTS would be final: Kannel
-                # gives such a message up, and sends it again after ESME_RMSGQFUL.
+            case Move.CROSSING if self._ours.awaits(CommandId.unbind):
+                # ESME_RINVBNDSTS would be final: Kannel gives such a message up, and sends it
+                # again after ESME_RMSGQFUL.
                 detail = "the gateway is unbinding this session"
                 return [self._refuse(command_id, sequence_number, _S.ESME_RMSGQFUL, detail)]
-            case Move.WRONG_STATE:
+            case Move.WRONG_STATE | Move.CROSSING:
                 detail = f"not allowed in state {self.state.name}"
                 effects: list[e.Effect] = [
                     e.Flag("wrong_state", f"{command_id.name} in state {self.state.name}"),

@@ -33,6 +33,7 @@ class Move(Enum):
     INQUIRE = auto()
     UNSERVED = auto()  # its response with the truthful failure of `UNSERVED`
     WRONG_STATE = auto()  # its response with ESME_RINVBNDSTS
+    CROSSING = auto()  # the same, but with ESME_RMSGQFUL if it is the MC that unbinds
     ENQUIRE_LINK = auto()
     UNBIND = auto()
     RESPONSE = auto()  # settles a request of ours
@@ -62,6 +63,7 @@ _CELLS: Final = {
     "I": Move.INQUIRE,
     "U": Move.UNSERVED,
     "x": Move.WRONG_STATE,
+    "C": Move.CROSSING,
     "E": Move.ENQUIRE_LINK,
     "Q": Move.UNBIND,
     "R": Move.RESPONSE,
@@ -70,8 +72,8 @@ _CELLS: Final = {
 _ROWS: Final = (
     # columns: OPEN TX RX TRX UNBINDING
     (_BINDS, "B A A A x"),
-    (SUBMISSIONS, "x S x S x"),
-    (INQUIRIES, "x I x I x"),
+    (SUBMISSIONS, "x S x S C"),
+    (INQUIRIES, "x I x I C"),
     ((_C.replace_sm,), "x U x U x"),
     ((_C.deliver_sm,), "x x x x x"),
     ((_C.deliver_sm_resp, _C.data_sm_resp), "- - R R R"),
