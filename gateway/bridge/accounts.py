@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, NoReturn
+from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -200,9 +200,10 @@ class Accounts:
         return account
 
 
-def _busy(failure: Failure) -> NoReturn:
+def _busy(failure: Failure) -> Failure:
     failure.trap(Busy)
-    raise BindRefused(failure.getErrorMessage())
+    # Not raised: the frames of a traceback would hold this failure, and the failure them.
+    return Failure(BindRefused(failure.getErrorMessage()))
 
 
 def _check_names(required: tuple[str, ...], names: tuple[str, ...]) -> None:

@@ -33,7 +33,7 @@ def account(system_id: str = "bank", **fields: Any) -> Account:
 
 @pytest.fixture(scope="module")
 def check(running_reactor: Any, in_reactor: InReactor) -> Iterator[PasswordCheck]:
-    check = PasswordCheck(running_reactor, running_reactor.seconds, 300)
+    check = PasswordCheck(running_reactor, running_reactor.seconds, 300, threads=2)
     in_reactor(check.start)
     yield check
     in_reactor(check.stop)

@@ -66,7 +66,7 @@ def make(
     made: list[PasswordCheck] = []
 
     def start(remember: float) -> PasswordCheck:
-        check = PasswordCheck(running_reactor, time, remember)
+        check = PasswordCheck(running_reactor, time, remember, threads=2)
         made.append(check)
         in_reactor(check.start)
         return check
@@ -426,7 +426,7 @@ def test_the_threads_step_back_for_the_event_loop_and_nobody_else_does(
 def test_stop_does_not_work_through_what_waits(
     running_reactor: Any, in_reactor: InReactor, time: Time, gate: Gate, hasher: Counting
 ) -> None:
-    check = PasswordCheck(running_reactor, time, 300)
+    check = PasswordCheck(running_reactor, time, 300, threads=2)
     in_reactor(check.start)
     binds = Binds(check, in_reactor, 102)
     gate.begun(2)

@@ -10,18 +10,27 @@ import gc
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from weakref import ref
 
 import pytest
-from twisted.internet.defer import fail
+from twisted.internet.defer import Deferred, fail
 
-from gateway.bridge.accounts import BindRefused
+from gateway.bridge.accounts import Accounts, BindRefused
+from gateway.bridge.passwords import Busy
 from gateway.net.tls_server import TlsConnection
+from gateway.smpp.constants import CommandStatus
 from tests.e2e import raw_esme as wire
 from tests.e2e.raw_esme import RawEsme, pdu
 from tests.net.test_smpp_server import Gateway
 from tests.net.test_tls_smpp import TlsGateway
+
+
+class FullCheck:
+    """A password check with no room for one more."""
+
+    def check(self, *_: Any) -> Deferred[bool]:
+        return fail(Busy("too many binds are being checked"))
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +95,16 @@ def test_a_client_that_sends_garbage(gateway: Gateway) -> None:
 
 def test_a_bind_that_is_refused(gateway: Gateway) -> None:
     gateway.door.verdict = lambda: fail(BindRefused("wrong password"))
+    with RawEsme(gateway.port) as client:
+        connection = watched(gateway)
+        client.send(pdu(wire.BIND_TRANSCEIVER, 1, wire.bind_body())).rest()
+    gone(gateway, connection)
+
+
+def test_a_bind_for_whose_check_there_is_no_room(gateway: Gateway) -> None:
+    """A storm of them left a heap of rings, and the event loop stood still to look for them."""
+    full = cast(Any, FullCheck())
+    gateway.server.doorkeeper = Accounts([], full, CommandStatus.ESME_RINVPASWD)
     with RawEsme(gateway.port) as client:
         connection = watched(gateway)
         client.send(pdu(wire.BIND_TRANSCEIVER, 1, wire.bind_body())).rest()
