@@ -56,7 +56,7 @@ _TOO_MANY: Final = 429
 _RETRY_AFTER: Final = 1.0  # seconds, when the API does not say
 _LONGEST_PAUSE: Final = 60.0  # seconds that it is believed in this
 _NO_ANSWER: Final = HttpFailure(FailureKind.TIMEOUT, True, "no answer in the message's time")
-_PORTION: Final = 100  # answers given out in one turn of the event loop
+_PORTION: Final = 20  # answers given out in one turn of the event loop
 
 
 class Message:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import structlog
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import LoopingCall
 
 from gateway import logs
 from gateway.bridge.accounts import Account
@@ -64,6 +65,10 @@ class Overloaded:
         listener = self.server.listener("smpp")
         self.listening = in_reactor(reactor.listenTCP, 0, listener, 50, "127.0.0.1")
         self.port: int = self.listening.getHost().port
+        # The event loop turns, though no time passes: what is read is served in helpings.
+        self._turning = LoopingCall(trial.clock.advance, 0)
+        self._turning.clock = reactor
+        in_reactor(lambda: bool(self._turning.start(0.001)))
 
     # The doorkeeper.
 
@@ -94,6 +99,7 @@ class Overloaded:
         self.call(self.listening.stopListening)
         self.call(self.server.abort)
         self.passes(SECOND)
+        self.call(self._turning.stop)
         assert self.load.in_flight == 0
         assert self.load.idle().called
 
