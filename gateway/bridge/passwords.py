@@ -1,9 +1,10 @@
 """Password checks off the event loop, and the memory of those that passed.
 
 argon2id is slow on purpose (about 20 ms with these parameters), so it runs on threads of its own,
-half as many as there are processors, that step back for the event loop, and a bind that passed is remembered for a short
-time: when a link breaks and a hundred clients come back at once, the processor is not spent on a
-hundred hashes. Of those that wait for their turn no address can take the places of all others.
+half as many as there are processors, that step back for the event loop, and a bind that passed is
+remembered for a short time: when a link breaks and a hundred clients come back at once, the
+processor is not spent on a hundred hashes. Of those that wait for their turn no address can take
+the places of all others.
 """
 
 from __future__ import annotations
