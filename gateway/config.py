@@ -93,7 +93,7 @@ class OmnichannelSettings(Section):
     max_connection_requests: Annotated[int, Field(ge=0, le=1_000_000_000)] = 900
     max_requests: Annotated[int, Field(ge=1, le=1_000_000)] = 500
     rate_limit: Annotated[float, Field(ge=0, le=1_000_000)] = 150
-    rate_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 10
+    rate_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 4
     bulk: Literal["auto", "off"] = "auto"
     bulk_max: Annotated[int, Field(ge=2, le=1_000)] = 1_000
     max_waiting: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000

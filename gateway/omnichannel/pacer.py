@@ -49,7 +49,7 @@ class Pacing:
     """
 
     rate_limit: float = 0
-    burst: int = 10
+    burst: int = 4
     bulk_max: int = 1000
     most: int = 10_000
     most_octets: int = 64 * 1024 * 1024
