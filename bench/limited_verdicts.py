@@ -35,8 +35,7 @@ def of_limit(results: Results) -> list[Verdict]:
             at_least=True,
         ),
         Verdict("requests answered 429, all rows", "", 0, [sum(refused)] if refused else []),
-        # The bounds of its histogram are 10 and 25 ms.
-        Verdict("the event loop's lag meanwhile, p99, at most", "ms", 25, values(BULK, "lag_ms")),
+        Verdict("the event loop's lag meanwhile, p99, at most", "ms", 20, values(BULK, "lag_ms")),
         Verdict(
             "work in one piece for a request of 1,000 messages",
             "ms",

@@ -23,7 +23,7 @@ SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 # A receipt may wait days for its receiver.
 DELIVERY_SECONDS: Final = (*SECONDS, 300, 3600, 86_400)
 MESSAGES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a series each that nobody reads
 
