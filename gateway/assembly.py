@@ -78,6 +78,7 @@ def pacing(settings: OmnichannelSettings) -> Pacing:
         rate_limit=settings.rate_limit,
         burst=settings.rate_burst,
         bulk_max=1 if settings.bulk == "off" else settings.bulk_max,
+        bulk_octets=settings.bulk_octets,
         most=settings.max_waiting,
         most_octets=settings.max_waiting_octets,
     )

@@ -96,6 +96,7 @@ class OmnichannelSettings(Section):
     rate_burst: Annotated[int, Field(ge=1, le=1_000_000)] = 4
     bulk: Literal["auto", "off"] = "auto"
     bulk_max: Annotated[int, Field(ge=2, le=1_000)] = 1_000
+    bulk_octets: Annotated[int, Field(ge=1_024, le=67_108_864)] = 1_000_000
     max_waiting: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
     max_waiting_octets: Annotated[int, Field(ge=65_536, le=4_294_967_296)] = 67_108_864
     fail_fast_after: SecondsOrOff = 2

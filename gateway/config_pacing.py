@@ -14,7 +14,13 @@ from gateway.config import Settings
 from gateway.config_values import LOOPBACK_HOSTS
 
 # What is about messages that wait for their turn, which nobody does without a limit.
-_FOR_THOSE_THAT_WAIT: Final = ("rate_burst", "bulk_max", "max_waiting", "max_waiting_octets")
+_FOR_THOSE_THAT_WAIT: Final = (
+    "rate_burst",
+    "bulk_max",
+    "bulk_octets",
+    "max_waiting",
+    "max_waiting_octets",
+)
 
 
 def warnings(settings: Settings) -> Iterator[str]:
@@ -29,8 +35,9 @@ def warnings(settings: Settings) -> Iterator[str]:
     limit = f"{api.rate_limit:.10g}"
     if "rate_burst" in given and api.rate_burst > api.rate_limit:
         yield f"omnichannel.rate_burst: is above rate_limit, which is {limit} and bounds it"
-    if "bulk_max" in given and api.bulk == "off":
-        yield 'omnichannel.bulk_max: does nothing with bulk = "off"'
+    for key in ("bulk_max", "bulk_octets"):
+        if key in given and api.bulk == "off":
+            yield f'omnichannel.{key}: does nothing with bulk = "off"'
     asks = any(account.receipts in {"poll", "both"} for account in settings.accounts)
     if asks and api.poll_rate > api.rate_limit:
         yield (

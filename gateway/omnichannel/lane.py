@@ -47,14 +47,26 @@ class Lane:
     def __iter__(self) -> Iterator[Errand]:
         return chain(self.messages, self.questions, chain.from_iterable(self.portions))
 
-    def next(self, most: int) -> Sequence[Errand]:
+    def next(self, most: int, most_octets: int) -> Sequence[Errand]:
         """What leaves next: some messages, or one question. Empty when nothing waits."""
         if self.portions:
             return self.portions.popleft()
         self.messages.requests += 1
         ask = self.questions and (self._question_next or not self.messages)
         self._question_next = not ask
-        return [self.questions.popleft()] if ask else list(self.messages.take(most))
+        return [self.questions.popleft()] if ask else self._share(most, most_octets)
+
+    def _share(self, most: int, most_octets: int) -> list[Message]:
+        """Messages for one request; a larger one than `most_octets` goes alone."""
+        shared: list[Message] = []
+        octets = 0
+        for message in self.messages.take(most):
+            octets += message.octets + 1  # and a comma
+            if shared and octets > most_octets:
+                self.messages.put_back(message, message.account, message.priority)
+                break
+            shared.append(message)
+        return shared
 
     def requests_before(self, message: Message, ahead: int, most: int) -> int:
         """How many leave before the one that takes along a message with so many ahead of it.

@@ -44,13 +44,14 @@ class Pacing:
     """Numbers of the configuration.
 
     `rate_limit` (0: none) is in requests a second, of which `burst` leave at once. `bulk_max`
-    messages go in one request (1: none share). `most` messages and questions, and `most_octets`
-    of messages' bodies, may wait.
+    messages go in one request (1: none share), with `bulk_octets` in its body. `most` messages
+    and questions, and `most_octets` of messages' bodies, may wait.
     """
 
     rate_limit: float = 0
     burst: int = 4
     bulk_max: int = 1000
+    bulk_octets: int = 1_000_000
     most: int = 10_000
     most_octets: int = 64 * 1024 * 1024
 
@@ -249,7 +250,7 @@ class Pacer:
 
     def _next(self, lane: Lane, now: float) -> list[Errand]:
         """Take what is next in a lane, less those whose time is over."""
-        taken = lane.next(self.pacing.bulk_max)
+        taken = lane.next(self.pacing.bulk_max, self.pacing.bulk_octets)
         self._forget(lane, taken)
         late = [errand for errand in taken if self._late(errand, now)]
         self._tell(late, _TOO_LATE)

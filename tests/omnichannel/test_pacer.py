@@ -106,6 +106,19 @@ def test_no_more_than_bulk_max_in_one_request() -> None:
     assert desk.later(0.5) == [["a1", "a2"], ["a3", "a4"], ["a5"]]
 
 
+def test_no_more_than_bulk_octets_in_one_request_and_the_order_stays() -> None:
+    desk = Desk(bulk_octets=250)  # each has 100
+    desk.message("a1", "a2", "b1", "a3", "b2", "a4")
+    assert desk.later(0.5) == [["a2", "b1"], ["a3", "b2"], ["a4"]]
+    assert (desk.pacer.waiting, desk.pacer.octets) == (0, 0)
+
+
+def test_a_message_above_bulk_octets_goes_alone() -> None:
+    desk = Desk(bulk_octets=50)
+    desk.message("a1", "a2", "a3")
+    assert desk.later(0.5) == [["a2"], ["a3"]]
+
+
 def test_no_limit_lets_everything_pass() -> None:
     desk = Desk(limit=0)
     desk.message(*(f"a{number}" for number in range(500)))
