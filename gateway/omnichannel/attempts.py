@@ -181,7 +181,9 @@ class Attempts:
                 self._probe(now)
             for _ in range(_BATCH):
                 if availability.state is State.UP and (ready := self._next_ready(now)):
-                    self._attempt(ready, now)
+                    if self._in_time(ready, now):
+                        self._rate.take(now)
+                        self._attempt(ready, now)
                 elif availability.state is State.DOWN and (waiting := room.next()):
                     self._refuse(waiting, now)
                 else:
@@ -191,17 +193,20 @@ class Attempts:
 
     def _next_ready(self, now: float) -> Exchange | None:
         """The next that waited, if it may go now: many that do are no reason for a 429."""
-        if self._rate.ready_at(now) > now:
-            return None
-        ready = self._room.next_ready()
-        if ready is not None:
-            self._rate.take(now)
-        return ready
+        return None if self._rate.ready_at(now) > now else self._room.next_ready()
+
+    def _in_time(self, exchange: Exchange, now: float) -> bool:
+        """Whether it may still go; if not, it is refused: the room looks for those seldom."""
+        if now <= exchange.latest:
+            return True
+        self._refuse(exchange, now)
+        return False
 
     def _probe(self, now: float) -> None:
         self._availability.probing(now)
         self._rate.take(now)
-        if self._availability.state is State.SUSPECT and (exchange := self._room.next()):
+        exchange = self._room.next() if self._availability.state is State.SUSPECT else None
+        if exchange is not None and self._in_time(exchange, now):
             self._attempt(exchange, now)
             return
         asked = self._transport.get(PROBE_PATH, authorization="", timeout=_PROBE_TIMEOUT)
