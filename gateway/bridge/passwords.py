@@ -1,10 +1,9 @@
 """Password checks off the event loop, and the memory of those that passed.
 
-argon2id is slow on purpose (about 20 ms with these parameters), so it runs on threads of its own,
-half as many as there are processors, that step back for the event loop, and a bind that passed is
-remembered for a short time: when a link breaks and a hundred clients come back at once, the
-processor is not spent on a hundred hashes. Of those that wait for their turn no address can take
-the places of all others.
+argon2id is slow on purpose (about 20 ms with these parameters), so it runs on one or two threads
+of its own that step back for the event loop, and a bind that passed is remembered for a short
+time: when a link breaks and a hundred clients come back at once, the processor is not spent on a
+hundred hashes. Of those that wait for their turn no address can take the places of all others.
 """
 
 from __future__ import annotations
@@ -33,8 +32,9 @@ from gateway.errors import GatewayError
 from gateway.networks import neighbourhood
 from gateway.smpp.constants import CommandStatus
 
-# Half of the processors: with all of them hashing, the loop's 99th percentile triples in a storm.
-_THREADS: Final = max(1, (os.cpu_count() or 1) // 2)
+# Two where they leave half of the processors alone: with all of them hashing, the loop's 99th
+# percentile triples in a storm.
+_THREADS: Final = 2 if (os.cpu_count() or 1) >= 4 else 1
 _WAITING: Final = 50  # checks not yet begun, for each thread: about a second's worth
 _REMEMBERED: Final = 10_000  # binds; the oldest is forgotten first
 _NICE: Final = 10  # of the threads: a tenth of the event loop's share where they compete
