@@ -619,6 +619,7 @@ def test_files_are_found_beside_the_file(tmp_path: Path) -> None:
             (API + f"rate_limit = 0\n{key} = 100000\n" + ACCOUNT, f"omnichannel.{words}")
             for key, words in (
                 ("rate_burst", "rate_burst: does nothing with rate_limit = 0"),
+                ("bulk_octets", "bulk_octets: does nothing with rate_limit = 0"),
                 ("max_waiting", "max_waiting: does nothing with rate_limit = 0"),
                 ("max_waiting_octets", "max_waiting_octets: does nothing with rate_limit = 0"),
             )
@@ -630,6 +631,10 @@ def test_files_are_found_beside_the_file(tmp_path: Path) -> None:
         (
             API + 'bulk = "off"\nbulk_max = 100\n' + ACCOUNT,
             'omnichannel.bulk_max: does nothing with bulk = "off"',
+        ),
+        (
+            API + 'bulk = "off"\nbulk_octets = 2000\n' + ACCOUNT,
+            'omnichannel.bulk_octets: does nothing with bulk = "off"',
         ),
         (
             API + "rate_burst = 151\n" + ACCOUNT,
