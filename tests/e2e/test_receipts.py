@@ -615,7 +615,8 @@ def test_whoever_else_calls_makes_no_receipt(daemon: Daemon, account: str) -> No
         report = {"omnimessage_id": message_id, "status": "DELIVRD", "err": 0, "to": silent}
         body = json.dumps(report).encode()
         other = json.dumps(report | {"to": "+37251234567"}).encode()
-        changed = url[:-1] + ("A" if url[-1] != "A" else "B")
+        # Not the last character: some of its bits may stand for nothing.
+        changed = url[:-9] + ("A" if url[-9] != "A" else "B") + url[-8:]
         refused = {
             "bad_token": (404, post(changed, body)),
             "unsigned": (403, post(url, body, "0" * 64)),
